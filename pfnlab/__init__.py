@@ -1,0 +1,64 @@
+"""pfnlab: what a demand-faulted, chunk-evicted vmemmap would have cost and saved.
+
+Names are loaded when first used, so ``import pfnlab`` loads nothing but itself.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Costs": "costs",
+    "Geometry": "geometry",
+    "NotebookError": "errors",
+    "ParameterError": "errors",
+    "Params": "params",
+    "PfnlabError": "errors",
+    "Result": "result",
+    "SweepInterrupted": "grid",
+    "Trace": "trace",
+    "TraceError": "errors",
+    "format_bytes": "units",
+    "load": "formats",
+    "parse_bytes": "units",
+    "replay": "engine",
+    "save": "native",
+    "sweep": "grid",
+    "workload": "workloads",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+if TYPE_CHECKING:
+    from pfnlab.costs import Costs as Costs
+    from pfnlab.engine import replay as replay
+    from pfnlab.errors import NotebookError as NotebookError
+    from pfnlab.errors import ParameterError as ParameterError
+    from pfnlab.errors import PfnlabError as PfnlabError
+    from pfnlab.errors import TraceError as TraceError
+    from pfnlab.formats import load as load
+    from pfnlab.geometry import Geometry as Geometry
+    from pfnlab.grid import SweepInterrupted as SweepInterrupted
+    from pfnlab.grid import sweep as sweep
+    from pfnlab.native import save as save
+    from pfnlab.params import Params as Params
+    from pfnlab.result import Result as Result
+    from pfnlab.trace import Trace as Trace
+    from pfnlab.units import format_bytes as format_bytes
+    from pfnlab.units import parse_bytes as parse_bytes
+    from pfnlab.workloads import workload as workload
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

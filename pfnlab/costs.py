@@ -1,0 +1,159 @@
+"""`Costs`: turns counts into time after a replay (DESIGN 6); moving a cost never replays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from pfnlab.errors import ParameterError, near
+from pfnlab.params import Params
+from pfnlab.presets import PRESETS, Figure
+from pfnlab.units import MIB
+
+DEFAULT_PRESET = "hvo-8s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Time in ns that the counts of one replay stand for, under the costs `costs`.
+
+    ``fault_ns`` to ``refault_ns`` are totals that the callers themselves spend, ``initiator_ns``
+    their sum and ``event_ns`` that sum an access. ``stolen_ns`` is what shootdowns take from all
+    other CPUs, and is in none of the others.
+    """
+
+    costs: str
+    lookup_ns: float
+    fault_ns: float
+    evict_ns: float
+    pass_ns: float
+    refault_ns: float
+    initiator_ns: float
+    stolen_ns: float
+    event_ns: float
+
+    def as_dict(self) -> dict[str, str | float]:
+        """Return all fields by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What one operation takes, in ns (`preset_cpus`: CPUs); each finite and not negative.
+
+    The fields are those of the formulas in DESIGN 6. A named preset has a source for each:
+    ``Costs.preset("hvo-8s")``; ``replace(costs, trap=900.0)`` changes one.
+    """
+
+    name: str = "custom"
+    trap: float
+    zero_per_4k: float
+    init_per_descriptor: float
+    shootdown: float
+    shootdown_per_cpu: float
+    preset_cpus: float
+    unmap_per_4k: float
+    freeze_per_descriptor: float
+    ipi: float
+    invlpg: float
+    full_flush_refill: float
+    dram_latency: float
+    device_latency: float
+    dtlb_miss: float
+    rebuild: float
+
+    def __post_init__(self) -> None:
+        for name in FIGURES:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ParameterError(name, value, "must be a number of ns")
+            if not math.isfinite(value) or value < 0:
+                raise ParameterError(name, value, "must be finite and not negative")
+
+    @classmethod
+    def preset(cls, name: str) -> Costs:
+        """Return a preset by name; an unknown name is refused with its neighbours."""
+        if name not in PRESETS:
+            raise ParameterError("costs", name, f"no such preset; {near(name, PRESETS)}")
+        return cls(name=name, **{field: figure.value for field, figure in PRESETS[name].items()})
+
+    def replace(self, **changes: Any) -> Costs:
+        """Return a variant, marked as changed in its name; an unknown field is refused."""
+        for field in changes:
+            if field not in FIGURES and field != "name":
+                raise ParameterError(field, changes[field], f"no such cost; {near(field, FIGURES)}")
+        name = self.name if self.name.endswith("*") else f"{self.name}*"
+        return replace(self, **({"name": name} | changes))
+
+    def figures(self) -> dict[str, Figure]:
+        """Return value, trust and source of every cost; what is not the preset's is assumed."""
+        preset = PRESETS.get(self.name.rstrip("*"), {})
+        return {name: self._figure(name, preset) for name in FIGURES}
+
+    def _figure(self, name: str, preset: Mapping[str, Figure]) -> Figure:
+        value = getattr(self, name)
+        known = preset.get(name)
+        return known if known and known.value == value else Figure(value, "A", "set by the user")
+
+    def apply(self, counts: Mapping[str, int | float], params: Params) -> Cost:
+        """Return the time that the counts of a replay stand for (DESIGN 6).
+
+        `counts` are the counters of DESIGN 5 by name, as ``Result.counts()`` or a frame's row.
+        """
+        lookup = self.lookup_ns(params) * (counts["accesses"] - counts["atomic_faults"])
+        fault = self.populate_ns(params) * counts["faults"]
+        evict = self.unmap_ns(params) * counts["evicted_granules"]
+        passes = self.pass_ns(params) * counts["shootdowns"]
+        refault = self.rebuild * counts["refaults"]
+        initiator = lookup + fault + evict + passes + refault
+        return Cost(
+            costs=self.name,
+            lookup_ns=lookup,
+            fault_ns=fault,
+            evict_ns=evict,
+            pass_ns=passes,
+            refault_ns=refault,
+            initiator_ns=initiator,
+            stolen_ns=self._stolen_ns(counts, params),
+            event_ns=initiator / counts["accesses"] if counts["accesses"] else 0.0,
+        )
+
+    def populate_ns(self, params: Params) -> float:
+        """Time of one fault: trap, zeroing and initialising one granule."""
+        descriptors = params.granule_bytes / params.descriptor_bytes
+        zero = self.zero_per_4k * params.granule_bytes / 4096
+        return self.trap + zero + self.init_per_descriptor * descriptors
+
+    def pass_ns(self, params: Params) -> float:
+        """The initiator's time of one shootdown; it grows with the CPUs it must reach."""
+        return max(
+            0.0, self.shootdown + self.shootdown_per_cpu * (params.n_cpus - self.preset_cpus)
+        )
+
+    def unmap_ns(self, params: Params) -> float:
+        """Time to unmap one granule and to see that nobody holds one of its descriptors."""
+        descriptors = params.granule_bytes / params.descriptor_bytes
+        return self.unmap_per_4k * params.granule_bytes / 4096 + self.freeze_per_descriptor * descriptors
+
+    def lookup_ns(self, params: Params) -> float:
+        """Time of one descriptor touch; granules below 2 MiB can't be mapped by huge pages."""
+        return self.dram_latency + (self.dtlb_miss if params.granule_bytes < 2 * MIB else 0.0)
+
+    def _stolen_ns(self, counts: Mapping[str, int | float], params: Params) -> float:
+        a_cpu = (
+            self.ipi * counts["shootdowns"]
+            + self.invlpg * counts["ranged_flush_pages"]
+            + self.full_flush_refill * counts["full_flushes"]
+        )
+        return (params.n_cpus - 1) * a_cpu
+
+
+#: Names of the costs, in the order of `Costs`.
+FIGURES = tuple(f.name for f in fields(Costs) if f.name != "name")
+
+
+def costs_of(costs: str | Costs) -> Costs:
+    """Return a `Costs` as it is, or the preset of that name."""
+    return costs if isinstance(costs, Costs) else Costs.preset(costs)

@@ -1,0 +1,75 @@
+"""Files that are there whole or not at all: written beside the final name, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp, mkstemp
+
+from pfnlab.errors import PfnlabError
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path in the same folder; on success it is synced and takes the final name.
+
+    On an error, a full disk or Ctrl-C the temporary file is removed, and what stood under
+    the final name before stands there still.
+    """
+    target = Path(path)
+    handle, name = _beside(target)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it takes the final, still free, name."""
+    target = Path(path)
+    if target.exists():
+        raise PfnlabError(f"{target}: must not exist yet")
+    temporary = Path(mkdtemp(prefix=f".{target.name}.", dir=_parent(target)))
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            sync(file)
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """Wait until the contents of a file have reached the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _beside(target: Path) -> tuple[int, str]:
+    return mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=_parent(target))
+
+
+def _parent(target: Path) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PfnlabError(f"{target}: its folder can't be made ({error.strerror})") from error
+    return target.parent
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

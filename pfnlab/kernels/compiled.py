@@ -1,0 +1,22 @@
+"""How pfnlab compiles: one decorator, so that the compiler's flags live in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import config, njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# The cache on disk is keyed by source file and signature, not by NUMBA_BOUNDSCHECK: with it, a
+# run that asks for bounds checks would be served code that has none.
+_CACHE = not config.BOUNDSCHECK
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` on first call: no GIL, so that sweeps can use threads; cached on disk.
+
+    numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
+    """
+    return cast(Function, njit(nogil=True, cache=_CACHE, error_model="numpy", forceinline=True)(function))

@@ -1,0 +1,82 @@
+"""Block requests to events (DESIGN 4): GETs from the submitter, then PUTs from its completion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pfnlab.errors import ParameterError, TraceError
+
+LOOKUP, GET, PUT = 0, 1, 2
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """The two halves of every request, submission and completion, in the order they happen.
+
+    Attributes
+    ----------
+    request
+        Index of the request that each half belongs to, int64, two a request.
+    completes
+        Whether the half is the completion, bool.
+    """
+
+    request: Int64s
+    completes: npt.NDArray[np.bool_]
+
+
+def by_depth(n_requests: int, io_depth: int) -> Halves:
+    """Order halves so that a request completes once `io_depth` later ones were submitted."""
+    if io_depth < 0:
+        raise ParameterError("io_depth", io_depth, "must be 0 (synchronous) or more")
+    request = np.arange(n_requests, dtype=np.int64)
+    return _in_order(2 * request, 2 * (request + io_depth) + 1)
+
+
+def by_time(submit_ns: Int64s, complete_ns: Int64s) -> Halves:
+    """Order halves by time; at one instant completions come first, save a request's own."""
+    early = np.flatnonzero(complete_ns < submit_ns)
+    if len(early):
+        request = int(early[0])
+        raise TraceError(
+            f"complete_ns={int(complete_ns[request])} of request {request}: "
+            f"must not be before submit_ns ({int(submit_ns[request])})"
+        )
+    own_instant = complete_ns == submit_ns
+    n = len(submit_ns)
+    rank = np.concatenate([np.ones(n, np.int8), np.where(own_instant, 2, 0).astype(np.int8)])
+    order = np.lexsort((rank, np.concatenate([submit_ns, complete_ns])))
+    return Halves(request=order % n if n else order, completes=order >= n)
+
+
+def _in_order(submit_key: Int64s, complete_key: Int64s) -> Halves:
+    n = len(submit_key)
+    order = np.argsort(np.concatenate([submit_key, complete_key]), kind="stable")
+    return Halves(request=order % n if n else order, completes=order >= n)
+
+
+def page_runs(offsets: Int64s, lengths: Int64s, page_bytes: int) -> tuple[Int64s, Int64s]:
+    """First page and number of pages of byte ranges; an empty range touches no page."""
+    for name, values in (("offset_bytes", offsets), ("length_bytes", lengths)):
+        negative = np.flatnonzero(values < 0)
+        if len(negative):
+            request = int(negative[0])
+            value = int(values[request])
+            raise TraceError(f"{name}={value} of request {request}: must not be negative")
+    first = offsets // page_bytes
+    last = (offsets + lengths - 1) // page_bytes
+    return first, np.where(lengths > 0, last - first + 1, 0)
+
+
+def expand(halves: Halves, first_page: Int64s, n_pages: Int64s) -> tuple[Int64s, Int64s]:
+    """Return one page, and the half it belongs to, for every event of `halves`."""
+    pages_of_half = n_pages[halves.request]
+    half = np.repeat(np.arange(len(halves.request), dtype=np.int64), pages_of_half)
+    start = np.cumsum(pages_of_half) - pages_of_half
+    within = np.arange(len(half), dtype=np.int64) - start[half]
+    return first_page[halves.request[half]] + within, half

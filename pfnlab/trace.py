@@ -1,0 +1,243 @@
+"""`Trace`: read-only columns of events (DESIGN 4), and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pfnlab import requests
+from pfnlab.columns import PIECE_EVENTS, code_column, fit_column, int64_column, pfn_column
+from pfnlab.errors import ParameterError, TraceError
+from pfnlab.geometry import Geometry
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.placement import How, place, staggered
+from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.units import format_bytes
+
+Evidence = Literal["direct", "proxy"]
+_IS_OP = (PUT, "must be LOOKUP 0, GET 1 or PUT 2")
+_IS_FLAG = (1, "must be 0 or 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a trace was put into a region, so that it can be put into another."""
+
+    origin: Trace
+    how: How
+    tenants: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """A sequence of events on page frames.
+
+    Arrays are not copied where their dtype fits; they are held as read-only views.
+
+    Parameters
+    ----------
+    pfns
+        Page frame number of each event: integers, one-dimensional; held as uint32 or int64.
+    ops
+        LOOKUP 0, GET 1 or PUT 2 for each event, uint8; None means LOOKUP throughout.
+    atomic
+        Whether the caller can't sleep, bool; None means it always can.
+    cpus
+        CPU of each event; carried for reports only. None means CPU 0.
+    page_bytes
+        Size of the pages that the pfns number.
+    name
+        What reports call the trace.
+    time_ns
+        Time of each event in ns; carried for reports only.
+    evidence
+        ``"direct"`` if references on descriptors were recorded, ``"proxy"`` if addresses or file
+        offsets stand in for them.
+    provenance
+        Origin, command, date and the like, as text.
+
+    Raises
+    ------
+    TraceError
+        Naming column, event and requirement.
+    """
+
+    pfns: npt.NDArray[Any]
+    ops: npt.NDArray[np.uint8] | None = None
+    atomic: npt.NDArray[np.bool_] | None = None
+    cpus: npt.NDArray[Any] | None = None
+    page_bytes: int = 4096
+    name: str = "mine"
+    time_ns: npt.NDArray[np.int64] | None = None
+    evidence: Evidence = "proxy"
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement | None = None
+
+    def __post_init__(self) -> None:
+        if self.evidence not in ("direct", "proxy"):
+            raise ParameterError("evidence", self.evidence, "must be 'direct' or 'proxy'")
+        set_ = object.__setattr__
+        set_(self, "page_bytes", PARAMETERS["page_bytes"].parse(self.page_bytes))
+        set_(self, "provenance", MappingProxyType(dict(self.provenance)))
+        set_(self, "pfns", pfn_column(self.pfns))
+        set_(self, "ops", code_column("ops", self.ops, np.uint8, _IS_OP))
+        set_(self, "atomic", code_column("atomic", self.atomic, np.bool_, _IS_FLAG))
+        set_(self, "cpus", fit_column("cpus", self.cpus, np.uint16))
+        set_(self, "time_ns", fit_column("time_ns", self.time_ns, np.int64))
+        for name, column in self.columns().items():
+            if len(column) != len(self.pfns):
+                raise TraceError(
+                    f"{name}: has {len(column)} events, must have as many as pfns ({len(self.pfns)})"
+                )
+        for name in ("ops", "atomic"):
+            if (column := getattr(self, name)) is not None and not column.any():
+                set_(self, name, None)
+
+    def __len__(self) -> int:
+        return len(self.pfns)
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.name!r}: {len(self):,} events, {self.evidence}>"
+
+    @classmethod
+    def from_requests(
+        cls,
+        offset_bytes: npt.ArrayLike,
+        length_bytes: npt.ArrayLike,
+        io_depth: int = 32,
+        *,
+        submit_ns: npt.ArrayLike | None = None,
+        complete_ns: npt.ArrayLike | None = None,
+        cpus: npt.ArrayLike | None = None,
+        submit_atomic: npt.ArrayLike = False,
+        pinned: npt.ArrayLike = True,
+        page_bytes: int = 4096,
+        **about: Any,
+    ) -> Trace:
+        """Turn block requests into events: GETs when submitted, atomic PUTs when completed.
+
+        Parameters
+        ----------
+        offset_bytes, length_bytes
+            Byte range of each request, int64.
+        io_depth
+            Without times, a request completes once this many later ones were submitted;
+            0 is synchronous I/O.
+        submit_ns, complete_ns
+            Times of submission and completion in ns, both or neither; they replace `io_depth`.
+        cpus
+            The submitter's CPU, one a request.
+        submit_atomic
+            Whether the submitter can't sleep (softirq); one for all, or one a request.
+        pinned
+            False for a request that takes no references: its submission and its completion
+            look the pages up instead. One for all, or one a request.
+        page_bytes, **about
+            Page size, and `name`, `evidence`, `provenance` as for `Trace`.
+        """
+        offsets, lengths = int64_column("offset_bytes", offset_bytes), int64_column("length_bytes", length_bytes)
+        if len(offsets) != len(lengths):
+            raise TraceError(f"length_bytes: has {len(lengths)} requests, offset_bytes {len(offsets)}")
+        if (submit_ns is None) != (complete_ns is None):
+            raise TraceError("submit_ns and complete_ns: give both or neither")
+        if submit_ns is None or complete_ns is None:
+            halves, times = requests.by_depth(len(offsets), io_depth), None
+        else:
+            times = np.stack([int64_column("submit_ns", submit_ns), int64_column("complete_ns", complete_ns)])
+            halves = requests.by_time(times[0], times[1])
+        pages, half = requests.expand(halves, *requests.page_runs(offsets, lengths, page_bytes))
+        request, completes = halves.request[half], halves.completes[half]
+        takes = np.broadcast_to(pinned, len(offsets))[request]
+        return cls(
+            pages,
+            ops=np.where(takes, np.where(completes, PUT, GET), LOOKUP).astype(np.uint8),
+            atomic=completes | np.broadcast_to(submit_atomic, len(offsets))[request],
+            cpus=None if cpus is None else np.asarray(cpus)[request],
+            time_ns=None if times is None else times[completes.astype(np.int8), request],
+            page_bytes=page_bytes,
+            **about,
+        )
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns that are there, by their names in `Trace`."""
+        names = ("pfns", "ops", "atomic", "cpus", "time_ns")
+        present = ((name, getattr(self, name)) for name in names)
+        return {name: column for name, column in present if column is not None}
+
+    def digest(self) -> str:
+        """Return the sha256 of what a replay sees: page size, pfns, ops and contexts."""
+        sha = hashlib.sha256(f"page_bytes={self.page_bytes}".encode())
+        for name, dtype in (("pfns", "<i8"), ("ops", "u1"), ("atomic", "u1")):
+            column = getattr(self, name)
+            sha.update(f";{name}={len(self) if column is not None else 0}:".encode())
+            for start in range(0, len(self) if column is not None else 0, PIECE_EVENTS):
+                sha.update(column[start : start + PIECE_EVENTS].astype(dtype).tobytes())
+        return sha.hexdigest()
+
+    def footprint_bytes(self, params: Params) -> int:
+        """Return the bytes of descriptors in the distinct granules that the trace touches."""
+        self.check(params)
+        return Geometry.of(params).footprint_bytes(self.pfns)
+
+    def check(self, params: Params) -> None:
+        """Refuse a region whose page size or pfns are not the trace's."""
+        if self.page_bytes != params.page_bytes:
+            mine, region = format_bytes(self.page_bytes), format_bytes(params.page_bytes)
+            raise TraceError(
+                f"page_bytes={mine} of trace {self.name!r}: must be the region's page size ({region})"
+            )
+        Geometry.of(params).check(self.pfns)
+
+    def placed(
+        self,
+        region_bytes: int | str,
+        how: How = "packed",
+        *,
+        tenants: int = 1,
+        first_pfn: int = 0,
+    ) -> Trace:
+        """Return this trace moved into a region, 128 MiB area by 128 MiB area.
+
+        ``packed`` lays the touched areas one after another from the region's start; ``spread``
+        keeps their order and spaces them evenly; ``tenants`` gives each of `tenants` an equal
+        share of the region and a packed copy of the trace, started one after another.
+        In a sweep a placed trace is placed anew for every region.
+
+        Raises
+        ------
+        ParameterError
+            If the region can't hold what the trace touches.
+        """
+        region = Params(region_bytes=region_bytes, page_bytes=self.page_bytes)
+        if tenants < 1 or (tenants > 1 and how != "tenants"):
+            raise ParameterError("tenants", tenants, "must be 1, or more with how='tenants'")
+        origin = self.placement.origin if self.placement else self
+        share = region.region_bytes // tenants // self.page_bytes
+        pages = place(
+            origin.pfns,
+            region_bytes=share * self.page_bytes,
+            page_bytes=self.page_bytes,
+            how="packed" if how == "tenants" else how,
+        )
+        tenant, event = staggered(len(origin), tenants)
+        columns = {name: column[event] for name, column in origin.columns().items()}
+        columns["pfns"] = pages[event] + tenant * share + first_pfn
+        if tenants > 1:
+            columns.pop("time_ns", None)
+        return replace(origin, **columns, placement=Placement(origin, how, tenants))
+
+    def trace(self, params: Params) -> Trace:
+        """Return the events for the region of `params`: itself, or placed anew if it was placed."""
+        if self.placement is None:
+            return self
+        placement = self.placement
+        return placement.origin.placed(
+            params.region_bytes, placement.how, tenants=placement.tenants, first_pfn=params.first_pfn
+        )
+

@@ -1,0 +1,61 @@
+"""Zipf-popular pages, scattered over the region page by page or in hot areas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar
+
+import numpy as np
+
+from pfnlab.params import Params
+from pfnlab.workloads.draws import PIECE, Words, key_of, scatter
+from pfnlab.workloads.ranks import ZipfRanks
+from pfnlab.workloads.spec import Piece, Spec, real, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zipf(Spec):
+    """Sleepable lookups; the page of rank r, counted from 1, has popularity r**-alpha.
+
+    Ranks lie in blocks of `scatter_pages` successive pages, blocks in random places over the
+    region: 1 scatters page by page, 2**15 makes hot areas of 128 MiB. A last, partial block of
+    the region stays where it is.
+    """
+
+    name: ClassVar[str] = "zipf"
+
+    alpha: float = real(0.9, "exponent: 0 is uniform", maximum=1000.0)
+    n_pages: int | None = whole(
+        None, "pages", "popular pages; None is all of the region's", minimum=1, maximum=2**43
+    )
+    scatter_pages: int = whole(
+        1, "pages", "ranks that stay together", minimum=1, maximum=2**43, power_of_two=True
+    )
+
+    def pages_needed(self, page_bytes: int) -> int:
+        """Return the popular pages."""
+        return self.n_pages or 1
+
+    def draw(self, params: Params, seed: int) -> Iterator[Piece]:
+        """Return the endless lookups."""
+        n_ranks = self.n_pages or params.n_pages
+        ranks = ZipfRanks.of(n_ranks, self.alpha, key_of(seed, self.name, "rank"))
+        key = key_of(seed, self.name, "scatter")
+        for start in count(0, PIECE):
+            drawn = ranks.draw(start, PIECE)
+            yield Piece(scatter_blocks(drawn, params.n_pages, self.scatter_pages, key))
+
+
+def scatter_blocks(ranks: Words, n_pages: int, block_pages: int, key: int) -> Words:
+    """Permute ``[0, n_pages)`` in whole blocks of `block_pages`; a partial last one stays."""
+    n_blocks = n_pages // block_pages
+    if block_pages == 1:
+        return scatter(ranks, n_blocks, key)
+    shift = np.uint64(block_pages.bit_length() - 1)
+    block = ranks >> shift
+    whole_blocks = np.minimum(block, np.uint64(max(n_blocks, 1) - 1))
+    placed = scatter(whole_blocks, max(n_blocks, 1), key)
+    placed = np.where(block < np.uint64(n_blocks), placed, block)
+    return (placed << shift) | (ranks & np.uint64(block_pages - 1))
