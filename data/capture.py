@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from capture_events import (
@@ -36,7 +36,7 @@ from capture_events import (
     pagecache_events,
     strace_events,
 )
-from capture_host import CaptureError, missing, program
+from capture_host import CaptureError, missing, program, scratch_folder
 from capture_jobs import JOBS
 
 import pfnlab
@@ -96,7 +96,7 @@ def make_trace(name: str, events: Events) -> pfnlab.Trace:
     kind, columns = KINDS[name], events.columns()
     if not len(columns["pfns"]):
         raise CaptureError(f"{name}: nothing was recorded")
-    version = subprocess.run([program(kind.version_of), "--version"], capture_output=True)
+    version = _version(kind.version_of)
     seconds = columns["time_ns"][-1] / 1e9
     provenance = {
         "origin": kind.origin,
@@ -104,20 +104,26 @@ def make_trace(name: str, events: Events) -> pfnlab.Trace:
         "command": f"python data/capture.py {name}",
         "captured": datetime.date.today().isoformat(),
         "kernel": re.sub(r"[^\d.].*", "", os.uname().release),
-        "program": version.stdout.decode().splitlines()[0].split(" (Debian")[0],
+        "program": version,
         "window": f"{seconds:.1f} s",
         "counts": "; ".join(f"{what}: {n:,}" for what, n in sorted(events.counts.items())),
     }
-    kept = {column: columns[column] for column in kind.columns}
+    kept: dict[str, Any] = {column: columns[column] for column in kind.columns}
     return pfnlab.Trace(**kept, name=name, evidence=kind.evidence, provenance=provenance)
+
+
+def _version(name: str) -> str:
+    """Name and version number of a program, without what a distribution adds."""
+    said = subprocess.run([program(name), "--version"], capture_output=True, check=True)
+    number = re.search(r"\d+(?:\.\d+)+", said.stdout.decode())
+    return f"{name} {number[0] if number else '?'}"
 
 
 def capture(name: str, folder: Path, scratch: Path) -> Path:
     """Run, record, convert and save one capture; the path of the trace file."""
-    with tempfile.TemporaryDirectory(prefix="pfnlab-capture-", dir=scratch) as temporary:
-        work, raw = Path(temporary) / "job", Path(temporary) / "raw.txt"
+    with scratch_folder(scratch) as temporary:
+        work, raw = temporary / "job", temporary / "raw.txt"
         work.mkdir()
-        os.chmod(temporary, 0o711)  # PostgreSQL's user has to reach its folder below
         JOBS[name].record(work, raw)
         trace = make_trace(name, convert(name, raw))
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.files:
         parser.error("files: only for describe")
     job = JOBS[options.what]
-    lacks = missing(job.programs, job.events, options.scratch, job.free_bytes)
+    lacks = missing(job.programs, job.events, options.scratch, job.free_bytes, job.user)
     if lacks:
         print("\n".join(f"missing: {lack}" for lack in lacks), file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,31 @@ INSTANCE = "pfnlab_capture"
 
 class CaptureError(RuntimeError):
     """A capture could not be made, or its result would not be complete."""
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM while inside: for cleaning up, which must not stop half-way."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` that other users may pass through, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="pfnlab-capture-", dir=parent))
+    try:
+        folder.chmod(0o711)  # PostgreSQL's user has to reach its folder below
+        yield folder
+    finally:
+        with undisturbed():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_program(name: str) -> str | None:
@@ -38,14 +64,22 @@ def program(name: str) -> str:
 
 
 def missing(
-    programs: Sequence[str], events: Sequence[str], scratch: Path, free_bytes: int
+    programs: Sequence[str],
+    events: Sequence[str],
+    scratch: Path,
+    free_bytes: int,
+    user: str | None = None,
 ) -> list[str]:
     """Everything a capture needs and this host lacks, one sentence each; empty if it can start."""
     lacks = [f"program {name}: not found" for name in programs if find_program(name) is None]
+    if user is not None and user not in {entry.pw_name for entry in pwd.getpwall()}:
+        lacks.append(f"user {user}: this host has none")
     if not scratch.is_dir():
         lacks.append(f"scratch {scratch}: is no directory")
     elif shutil.disk_usage(scratch).free < free_bytes:
         lacks.append(f"scratch {scratch}: needs {free_bytes >> 30} GiB of free space")
+    elif events and not _block_node(scratch).exists():
+        lacks.append(f"scratch {scratch}: not on a block device (tmpfs, overlay, network?)")
     if not events:
         return lacks
     if os.geteuid() != 0:
@@ -64,15 +98,17 @@ def missing(
 
 def block_device(path: Path) -> tuple[int, int]:
     """Major and minor number of the whole disk under the file system that holds `path`."""
-    device = os.stat(path).st_dev
-    node = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-    if not node.exists():
-        raise CaptureError(f"scratch={path}: not on a block device (tmpfs, overlay, network?)")
-    disk = node.resolve()
+    disk = _block_node(path).resolve(strict=True)
     if (disk / "partition").exists():
         disk = disk.parent
     major, minor = (disk / "dev").read_text().split(":")
     return int(major), int(minor)
+
+
+def _block_node(path: Path) -> Path:
+    """Where sysfs describes the block device under `path`, if there is one."""
+    device = os.stat(path).st_dev
+    return Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
 
 
 def drop_caches() -> None:
@@ -105,7 +141,8 @@ def ftrace(events: dict[str, str], buffer_kib: int, raw: Path) -> Iterator[None]
         with (instance / "trace").open("rb") as source, raw.open("wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
     finally:
-        instance.rmdir()
+        with undisturbed():
+            instance.rmdir()
 
 
 def _refuse_losses(instance: Path) -> None:
@@ -138,8 +175,9 @@ def memory_cgroup(limit_bytes: int) -> Iterator[Callable[[], None]]:
 
         yield join
     finally:
-        _move_out(group, root)
-        group.rmdir()
+        with undisturbed():
+            _move_out(group, root)
+            group.rmdir()
 
 
 def _memory_cgroups() -> tuple[Path, str] | None:

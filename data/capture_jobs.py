@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from capture_host import block_device, drop_caches, ftrace, memory_cgroup, program, run
+from capture_host import (
+    block_device,
+    drop_caches,
+    ftrace,
+    memory_cgroup,
+    program,
+    run,
+    undisturbed,
+)
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -27,6 +35,7 @@ class Job:
     programs: tuple[str, ...]
     events: tuple[str, ...]
     free_bytes: int
+    user: str | None = None
     record: Callable[[Path, Path], None]
     """``record(scratch, raw)``: work in directory `scratch`, leave the raw text in file `raw`."""
 
@@ -63,19 +72,19 @@ def record_pgbench(scratch: Path, raw: Path) -> None:
     major, minor = block_device(scratch)
     device = f"dev == {major << 20 | minor}"
     connect = ["-h", str(home), "-U", PG_USER, "postgres"]
-    as_postgres = [program("pgbench"), "-n"]
+    pgbench = [program("pgbench"), "-n"]
     run([program("initdb"), "-A", "trust", "-D", str(cluster)], user=PG_USER, cwd=home)
     with (cluster / "postgresql.auto.conf").open("a") as config:
         settings = {**PG_SETTINGS, "unix_socket_directories": f"'{home}'"}
         config.writelines(f"{name} = {value}\n" for name, value in settings.items())
     with _postgres(cluster, None):
-        run([*as_postgres, "-i", "-q", "-s", str(PG_SCALE), *connect], user=PG_USER, cwd=home)
+        run([*pgbench, "-i", "-q", "-s", str(PG_SCALE), *connect], user=PG_USER, cwd=home)
     with memory_cgroup(PG_MEMORY_BYTES) as join, _postgres(cluster, join):
         drop_caches()
         load = ["-s", str(PG_SCALE), "-c", str(PG_CLIENTS), "-j", "2", "-t", str(PG_TRANSACTIONS)]
         mix = ["-b", "tpcb-like@1", "-f", f"{script}@9"]
         with ftrace({ISSUE: device, COMPLETE: device}, 256 << 10, raw):
-            run([*as_postgres, *load, *mix, *connect], user=PG_USER, cwd=home)
+            run([*pgbench, *load, *mix, *connect], user=PG_USER, cwd=home)
 
 
 @contextlib.contextmanager
@@ -87,7 +96,7 @@ def _postgres(cluster: Path, join: Callable[[], None] | None) -> Iterator[None]:
         run([*control, "-l", str(home / "log"), "start"], user=PG_USER, join=join, cwd=home)
         yield
     except BaseException:
-        with contextlib.suppress(Exception):
+        with undisturbed(), contextlib.suppress(Exception):
             run([*control, "-m", "immediate", "stop"], user=PG_USER, cwd=home)
         raise
     else:
@@ -175,6 +184,7 @@ JOBS = {
         programs=("initdb", "pg_ctl", "pgbench", "postgres", "setpriv"),
         events=(ISSUE, COMPLETE),
         free_bytes=20 * GIB,
+        user=PG_USER,
         record=record_pgbench,
     ),
     "sqlite": Job(

