@@ -30,7 +30,7 @@ _HOMES = {
     "workload": "workloads",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
     from pfnlab.costs import Costs as Costs

@@ -81,9 +81,9 @@ class Costs:
 
     def replace(self, **changes: Any) -> Costs:
         """Return a variant, marked as changed in its name; an unknown field is refused."""
-        for field in changes:
+        for field, value in changes.items():
             if field not in FIGURES and field != "name":
-                raise ParameterError(field, changes[field], f"no such cost; {near(field, FIGURES)}")
+                raise ParameterError(field, value, f"no such cost; {near(field, FIGURES)}")
         name = self.name if self.name.endswith("*") else f"{self.name}*"
         return replace(self, **({"name": name} | changes))
 
@@ -127,7 +127,7 @@ class Costs:
         return self.trap + zero + self.init_per_descriptor * descriptors
 
     def pass_ns(self, params: Params) -> float:
-        """The initiator's time of one shootdown; it grows with the CPUs it must reach."""
+        """Return the initiator's time of one shootdown, which grows with the CPUs it reaches."""
         return max(
             0.0, self.shootdown + self.shootdown_per_cpu * (params.n_cpus - self.preset_cpus)
         )
@@ -135,7 +135,10 @@ class Costs:
     def unmap_ns(self, params: Params) -> float:
         """Time to unmap one granule and to see that nobody holds one of its descriptors."""
         descriptors = params.granule_bytes / params.descriptor_bytes
-        return self.unmap_per_4k * params.granule_bytes / 4096 + self.freeze_per_descriptor * descriptors
+        return (
+            self.unmap_per_4k * params.granule_bytes / 4096
+            + self.freeze_per_descriptor * descriptors
+        )
 
     def lookup_ns(self, params: Params) -> float:
         """Time of one descriptor touch; granules below 2 MiB can't be mapped by huge pages."""

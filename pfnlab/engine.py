@@ -97,7 +97,9 @@ def _state(trace: Trace, params: Params, layout: mechanism.Layout) -> mechanism.
     n_windows = geometry.n_windows if _needs_ptes(params) else 0
     n_keys = 1 << layout.chunk_bits if layout.hashed else 0
     n_rows = (n_keys or geometry.n_chunks) + mechanism.FIRST_ROW
-    _check_fits(params, len(trace), [8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys])
+    _check_fits(
+        params, len(trace), [8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys]
+    )
     if n_rows >= 2**31 or len(trace) >= 2**31:
         raise TraceError(f"trace {trace.name!r}: must have fewer than 2**31 events and chunks")
     try:

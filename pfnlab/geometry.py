@@ -23,7 +23,7 @@ def _ceil_div(a: int, b: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """The layout of one region's vmemmap: sizes are bytes, the last granule and chunk may be partial.
+    """The layout of one region's vmemmap, whose last granule and chunk may be partial.
 
     A `Params` that exists has been checked, so nothing is checked again here.
     """

@@ -19,6 +19,7 @@ from pfnlab.trace import Trace
 COLUMNS = {"pfn": "pfns", "op": "ops", "atomic": "atomic", "cpu": "cpus", "time_ns": "time_ns"}
 METADATA_KEY = b"pfnlab.trace"
 ABOUT = "trace.json"
+FACTS = ("name", "page_bytes", "evidence", "provenance", "n_events")
 BATCH_EVENTS = 1 << 20
 
 
@@ -149,7 +150,9 @@ def _parse_about(path: Path, text: bytes | None) -> dict[str, Any]:
         )
     try:
         about = json.loads(text)
-        return {key: about[key] for key in ("name", "page_bytes", "evidence", "provenance", "n_events")}
+        return {
+            key: about[key] for key in ("name", "page_bytes", "evidence", "provenance", "n_events")
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"{path}: its trace metadata must be whole ({error!r})") from error
 

@@ -58,11 +58,11 @@ class Parameter:
         if self.choices:
             return self._parse_choice(value)
         number = self._parse_number(value)
+        if self.power_of_two and (number < 1 or number & (number - 1)):
+            raise ParameterError(self.name, value, "must be a power of two")
         if not self.minimum <= number <= self.maximum:
             low, high = self.show(self.minimum), self.show(self.maximum)
             raise ParameterError(self.name, value, f"must be between {low} and {high}")
-        if self.power_of_two and number & (number - 1):
-            raise ParameterError(self.name, value, "must be a power of two")
         return number
 
     def show(self, value: int | str) -> str:
@@ -122,7 +122,11 @@ class Params:
         power_of_two=True,
     )  # fmt: skip
     threshold_bytes: Bytes = _parameter(
-        GIB, "bytes", "most bytes of descriptors that may be resident", minimum=4096, maximum=32 * PIB
+        GIB,
+        "bytes",
+        "most bytes of descriptors that may be resident",
+        minimum=4096,
+        maximum=32 * PIB,
     )
     batch_chunks: int = _parameter(
         1, "chunks", "fewest chunks that one reclaim pass unmaps", minimum=1, maximum=2**40

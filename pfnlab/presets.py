@@ -21,15 +21,15 @@ class Figure:
     source: str
 
 
-_HVO = "HVO batching cover letter v8 (Kravetz, Martins, Oct 2023): extra time a 2 MiB page, <= 2 flushes"
+_HVO = "HVO batching cover letter v8 (Oct 2023): extra time a 2 MiB page, <= 2 flushes"
 _LATR = "LATR, ASPLOS 2018"
 _ZONE_DEVICE = "ZONE_DEVICE init of 100 GB, lkml 2605.2/02033, steady state"
 _DEFERRED = "deferred struct page init, 1 TB on 4 nodes, lkml 1504.3/03018"
 _PROPORTIONAL = "shootdown / preset_cpus: assumed proportional to the CPUs reached"
 
-# What presets of x86-64 kernels share. Initialising writes all 64 bytes, so nothing is zeroed first.
+# What presets of x86-64 kernels share. Initialising writes all 64 bytes: nothing is zeroed.
 _KERNEL = {
-    "trap": Figure(700, "M", "exception, allocation and mapping of a minor fault without its zeroing"),
+    "trap": Figure(700, "M", "exception, allocation and mapping of a minor fault, no zeroing"),
     "zero_per_4k": Figure(0, "C", "initialising a struct page writes all of it"),
     "init_per_descriptor": Figure(10.4, "V", _ZONE_DEVICE),
     "unmap_per_4k": Figure(222, "L", "madvise(MADV_DONTNEED) of 2 MiB, Zen 4 guest, a page"),
@@ -88,7 +88,7 @@ PRESETS: Mapping[str, Mapping[str, Figure]] = MappingProxyType(
         },
         "invlpgb": _KERNEL
         | {
-            "init_per_descriptor": Figure(4, "V", "template and streaming-store patches, lkml 2605.2/02033"),
+            "init_per_descriptor": Figure(4, "V", "streaming-store patches, lkml 2605.2/02033"),
             "shootdown": Figure(2000, "A", "broadcast by hardware; no published figure found"),
             "shootdown_per_cpu": Figure(0, "V", "no IPI: lkml 2412.2/08821"),
             "preset_cpus": Figure(36, "V", "36-core Milan, lkml 2412.2/08821"),
@@ -106,7 +106,7 @@ PRESETS: Mapping[str, Mapping[str, Figure]] = MappingProxyType(
         },
         "gpu-uvm": _KERNEL
         | {
-            "trap": Figure(45000, "V2", "far fault in GPU UVM studies; a fault batch, not a vmemmap fault"),
+            "trap": Figure(45000, "V2", "far-fault batch in GPU UVM studies, no vmemmap fault"),
             "shootdown": Figure(10000, "A", "GPU TLB invalidation; no published figure found"),
             "shootdown_per_cpu": Figure(0, "A", "the GPU's TLBs, not the CPUs'"),
             "preset_cpus": Figure(1, "A", "the GPU's TLBs, not the CPUs'"),

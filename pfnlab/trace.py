@@ -92,9 +92,8 @@ class Trace:
         set_(self, "time_ns", fit_column("time_ns", self.time_ns, np.int64))
         for name, column in self.columns().items():
             if len(column) != len(self.pfns):
-                raise TraceError(
-                    f"{name}: has {len(column)} events, must have as many as pfns ({len(self.pfns)})"
-                )
+                requirement = f"must have as many as pfns ({len(self.pfns)})"
+                raise TraceError(f"{name}: has {len(column)} events, {requirement}")
         for name in ("ops", "atomic"):
             if (column := getattr(self, name)) is not None and not column.any():
                 set_(self, name, None)
@@ -141,15 +140,22 @@ class Trace:
         page_bytes, **about
             Page size, and `name`, `evidence`, `provenance` as for `Trace`.
         """
-        offsets, lengths = int64_column("offset_bytes", offset_bytes), int64_column("length_bytes", length_bytes)
+        offsets, lengths = (
+            int64_column("offset_bytes", offset_bytes),
+            int64_column("length_bytes", length_bytes),
+        )
         if len(offsets) != len(lengths):
-            raise TraceError(f"length_bytes: has {len(lengths)} requests, offset_bytes {len(offsets)}")
+            raise TraceError(
+                f"length_bytes: has {len(lengths)} requests, offset_bytes {len(offsets)}"
+            )
         if (submit_ns is None) != (complete_ns is None):
             raise TraceError("submit_ns and complete_ns: give both or neither")
         if submit_ns is None or complete_ns is None:
             halves, times = requests.by_depth(len(offsets), io_depth), None
         else:
-            times = np.stack([int64_column("submit_ns", submit_ns), int64_column("complete_ns", complete_ns)])
+            times = np.stack(
+                [int64_column("submit_ns", submit_ns), int64_column("complete_ns", complete_ns)]
+            )
             halves = requests.by_time(times[0], times[1])
         pages, half = requests.expand(halves, *requests.page_runs(offsets, lengths, page_bytes))
         request, completes = halves.request[half], halves.completes[half]
@@ -189,9 +195,8 @@ class Trace:
         """Refuse a region whose page size or pfns are not the trace's."""
         if self.page_bytes != params.page_bytes:
             mine, region = format_bytes(self.page_bytes), format_bytes(params.page_bytes)
-            raise TraceError(
-                f"page_bytes={mine} of trace {self.name!r}: must be the region's page size ({region})"
-            )
+            requirement = f"must be the region's page size ({region})"
+            raise TraceError(f"page_bytes={mine} of trace {self.name!r}: {requirement}")
         Geometry.of(params).check(self.pfns)
 
     def placed(
@@ -230,7 +235,7 @@ class Trace:
         columns["pfns"] = pages[event] + tenant * share + first_pfn
         if tenants > 1:
             columns.pop("time_ns", None)
-        return replace(origin, **columns, placement=Placement(origin, how, tenants))
+        return replace(origin, **columns, placement=Placement(origin, how, tenants))  # type: ignore[arg-type]
 
     def trace(self, params: Params) -> Trace:
         """Return the events for the region of `params`: itself, or placed anew if it was placed."""
@@ -238,6 +243,15 @@ class Trace:
             return self
         placement = self.placement
         return placement.origin.placed(
-            params.region_bytes, placement.how, tenants=placement.tenants, first_pfn=params.first_pfn
+            params.region_bytes,
+            placement.how,
+            tenants=placement.tenants,
+            first_pfn=params.first_pfn,
         )
 
+
+def _check_lengths(n_requests: int, **columns: npt.NDArray[np.int64]) -> None:
+    for name, column in columns.items():
+        if len(column) != n_requests:
+            requirement = f"must have as many as offset_bytes ({n_requests})"
+            raise TraceError(f"{name}: has {len(column)} requests, {requirement}")

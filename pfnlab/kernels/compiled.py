@@ -21,7 +21,7 @@ def kernel(function: Function) -> Function:
     neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    compiled = njit(
-        nogil=True, cache=_CACHE, error_model="numpy", forceinline=True, _nrt=False
-    )(function)
+    compiled = njit(nogil=True, cache=_CACHE, error_model="numpy", forceinline=True, _nrt=False)(
+        function
+    )
     return cast(Function, compiled)

@@ -340,7 +340,7 @@ def evict(layout: Layout, state: State, row: int) -> None:
 
 @kernel
 def clear(bitmap: npt.NDArray[np.uint64], first: int, n: int) -> None:
-    """Clear `n` bits from `first` on; a power of two, aligned to itself, cut at the bitmap's end."""
+    """Clear `n` bits from `first` on: a power of two, aligned, cut at the bitmap's end."""
     if n < 64:
         bitmap[first >> 6] &= ~(((ONE << np.uint64(n)) - ONE) << np.uint64(first & 63))
         return

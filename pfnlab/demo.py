@@ -1,0 +1,98 @@
+"""The main job: every claim notebook headless on the shipped trace, then verdicts and pictures."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pfnlab import claims, figures, notebooks
+from pfnlab.claims import Verdict
+
+BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One claim notebook: what its frame says, and how it is drawn."""
+
+    notebook: str
+    verdict: Callable[[pd.DataFrame], Verdict]
+    figure: Callable[[pd.DataFrame], Figure]
+
+
+CHAPTERS = (
+    Chapter("02_region_size", claims.bounded_dram, figures.region_size),
+    Chapter("03_chunk_size", claims.chunks_amortise, figures.chunk_size),
+    Chapter("04_eviction_threshold", claims.small_share_suffices, figures.eviction_threshold),
+)
+
+
+def run(chapter: Chapter, folder: Path) -> Verdict:
+    """Execute one notebook; leave notebook, frame and picture in `folder`."""
+    frame_path = folder / f"{chapter.notebook}.parquet"
+    notebooks.execute(
+        chapter.notebook, {"out": str(frame_path)}, folder / f"{chapter.notebook}.ipynb"
+    )
+    frame = pd.read_parquet(frame_path)
+    picture = chapter.figure(frame)
+    for suffix in ("png", "svg"):
+        picture.savefig(folder / f"{chapter.notebook}.{suffix}", dpi=120)
+    print(f"{chapter.notebook}: {len(frame)} points", file=sys.stderr, flush=True)
+    return chapter.verdict(frame)
+
+
+def table(verdicts: list[Verdict]) -> str:
+    """Return the claims as a Markdown table."""
+    lines = [
+        "| claim of the thread | argued by | notebook | verdict | figures |",
+        "|---|---|---|---|---|",
+    ]
+    for chapter, verdict in zip(CHAPTERS, verdicts, strict=True):
+        answer = "holds" if verdict.holds else "does not hold"
+        link = f"[{chapter.notebook}](notebooks/{chapter.notebook}.ipynb)"
+        lines.append(
+            f"| {verdict.claim}: {verdict.statement} | {verdict.who} | {link} "
+            f"| {answer} ({verdict.kind}) | {verdict.evidence} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str, text: str) -> str:
+    """Return the README with `text` between its markers."""
+    before, rest = readme.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END, 1)[1]}"
+
+
+def main() -> int:
+    """Run the demo from the root of the checkout; 0 if every notebook ran."""
+    started = time.monotonic()
+    folder = notebooks.ROOT / "results"
+    folder.mkdir(exist_ok=True)
+    print(
+        "replaying real traces and a workload in three notebooks ...", file=sys.stderr, flush=True
+    )
+    with ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(lambda chapter: run(chapter, folder), CHAPTERS))
+    text = table(verdicts)
+    (folder / "verdicts.md").write_text(text)
+    readme = notebooks.ROOT / "README.md"
+    readme.write_text(with_table(readme.read_text(), text))
+    for verdict in verdicts:
+        print(
+            f"{'holds        ' if verdict.holds else 'does not hold'}  {verdict.claim:4}{verdict.statement}."
+        )
+        print(f"{'':15}{verdict.evidence}\n")
+    seconds = time.monotonic() - started
+    print(f"frames, pictures, notebooks and verdicts.md are in results/ ({seconds:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

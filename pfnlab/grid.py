@@ -1,0 +1,313 @@
+"""Axes to points to a tidy frame: `sweep` replays one source under every point of a grid."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from pfnlab.costs import Costs, costs_of
+from pfnlab.engine import replay
+from pfnlab.errors import FrameError, ParameterError, near
+from pfnlab.files import whole_file
+from pfnlab.params import PARAMETERS, Params, parameter_of
+from pfnlab.result import COUNTERS
+from pfnlab.trace import Evidence, Trace
+
+#: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
+SHARES = ("threshold_fraction", "threshold_of_footprint")
+AXES = (*PARAMETERS, *SHARES)
+METADATA_KEY = b"pfnlab.frame"
+
+
+class Source(Protocol):
+    """Whatever gives a trace for a region: a `Trace`, a placed one, or a workload spec."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Whether its events are references on descriptors or stand in for them."""
+
+    def trace(self, params: Params) -> Trace:
+        """Return the events for the region of `params`."""
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """A sweep was interrupted; `frame` holds the rows of the points that were finished."""
+
+    def __init__(self, frame: pd.DataFrame, n_points: int) -> None:
+        super().__init__(f"{len(frame)} of {n_points} points are done; they are in `.frame`")
+        self.frame = frame
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One configuration of a grid; `share` is the axis that sets its threshold, if one does."""
+
+    index: int
+    params: Params
+    share: str = ""
+    value: float = 0.0
+
+    def with_threshold(self, whole_bytes: int) -> Params:
+        """Return the parameters with the threshold a share of `whole_bytes`, one chunk at least."""
+        threshold = max(int(self.value * whole_bytes), self.params.chunk_bytes)
+        return self.params.replace(threshold_bytes=threshold)
+
+
+def points(
+    params: Params, axes: Mapping[str, Sequence[Any]], *, skip_invalid: bool = False
+) -> list[Point]:
+    """Return every point of the grid that `axes` span around `params`, the last axis fastest.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown or empty axis, two axes that both set the threshold, or a point whose
+        parameters can't stand together (with `skip_invalid` such points are left out).
+    """
+    _check_axes(axes)
+    found: list[Point] = []
+    for values in product(*axes.values()):
+        point = _point(len(found), params, dict(zip(axes, values, strict=True)), skip_invalid)
+        if point is not None:
+            found.append(point)
+    return found
+
+
+def _check_axes(axes: Mapping[str, Sequence[Any]]) -> None:
+    for name, values in axes.items():
+        if name not in AXES:
+            raise ParameterError(name, values, f"no such axis; {near(name, AXES)}")
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable) or not len(values):
+            raise ParameterError(name, values, "an axis must be a list of values, at least one")
+    setting = [name for name in (*SHARES, "threshold_bytes") if name in axes]
+    if len(setting) > 1:
+        raise ParameterError(setting[0], axes[setting[0]], f"{setting[1]} sets the threshold too")
+
+
+def _point(index: int, params: Params, values: dict[str, Any], skip: bool) -> Point | None:
+    share = next((name for name in SHARES if name in values), "")
+    value = _share(share, values.pop(share)) if share else 0.0
+    try:
+        if share:  # stands in until the share's whole is known
+            chunk = values.get("chunk_bytes", params.chunk_bytes)
+            values["threshold_bytes"] = parameter_of("chunk_bytes").parse(chunk)
+        return Point(index, params.replace(**values), share, value)
+    except ParameterError:
+        # A value that is wrong by itself is a mistake; only what can't stand together is skipped.
+        for name, single in values.items():
+            parameter_of(name).parse(single)
+        if skip:
+            return None
+        raise
+
+
+def _share(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(name, value, "must be a number above 0")
+    if not math.isfinite(value) or value <= 0:
+        raise ParameterError(name, value, "must be a number above 0")
+    return float(value)
+
+
+def sweep(
+    source: Source,
+    params: Params | None = None,
+    *,
+    costs: str | Costs | None = None,
+    executor: int | None = None,
+    skip_invalid: bool = False,
+    **axes: Sequence[Any],
+) -> pd.DataFrame:
+    """Replay `source` under every point of a grid and return a tidy frame, one row a point.
+
+    Parameters
+    ----------
+    source
+        A `Trace`, a placed trace or a workload spec; the last two are drawn anew for every region.
+    params
+        What the axes do not set.
+    costs
+        A preset's name or a `Costs`, which adds ``*_ns`` columns.
+    executor
+        None replays one point after the other, an int on so many threads.
+    skip_invalid
+        Leave out points whose parameters can't stand together (a granule above its chunk)
+        instead of refusing the grid.
+    **axes
+        Lists of values by the names of `Params` fields, ``threshold_fraction`` (of the vmemmap)
+        or ``threshold_of_footprint`` (of the granules the trace touches, in bytes).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Every parameter, counter and derived ratio by its name, ``source`` and ``evidence``.
+
+    Raises
+    ------
+    ParameterError, TraceError
+        Before anything is replayed for parameters; before its first replay for a trace.
+    SweepInterrupted
+        On Ctrl-C, with the finished rows in ``.frame``.
+    """
+    todo = points(params or Params(), axes, skip_invalid=skip_invalid)
+    chosen = None if costs is None else costs_of(costs)
+    n_threads = _n_threads(executor)
+    rows: dict[int, dict[str, Any]] = {}
+    try:
+        with tqdm(total=len(todo), desc=source.name, unit="point", disable=None) as bar:
+            for point, row in _rows(source, todo, n_threads):
+                rows[point.index] = row
+                bar.update()
+    except KeyboardInterrupt:
+        raise SweepInterrupted(_frame(rows, chosen), len(todo)) from None
+    return _frame(rows, chosen)
+
+
+def _n_threads(executor: object) -> int:
+    if executor is None:
+        return 1
+    if isinstance(executor, bool) or not isinstance(executor, int) or executor < 1:
+        raise ParameterError("executor", executor, "must be None or a number of threads")
+    return executor
+
+
+def _region_of(point: Point) -> tuple[int, int, int, int]:
+    """Return what a source is drawn for: points that agree in it share one trace."""
+    params = point.params
+    return params.region_bytes, params.first_pfn, params.page_bytes, params.seed
+
+
+def _rows(
+    source: Source, todo: list[Point], n_threads: int
+) -> Iterator[tuple[Point, dict[str, Any]]]:
+    """Replay all points, one region's after another's, so that one trace is in memory at a time."""
+    for _, group in groupby(sorted(todo, key=_region_of), key=_region_of):
+        same_region = list(group)
+        trace = source.trace(same_region[0].params)
+        footprints = _footprints(trace, same_region)
+
+        def row(point: Point, on_events: Callable[[int], None], trace: Trace = trace,
+                footprints: dict[int, int] = footprints) -> dict[str, Any]:  # fmt: skip
+            return _row(trace, point, footprints[point.params.granule_bytes], on_events)
+
+        yield from _in_threads(row, same_region, n_threads)
+
+
+def _footprints(trace: Trace, same_region: list[Point]) -> dict[int, int]:
+    """Footprint of the trace in bytes, by granule size."""
+    by_granule = {point.params.granule_bytes: point.params for point in same_region}
+    return {granule: trace.footprint_bytes(params) for granule, params in by_granule.items()}
+
+
+def _in_threads(
+    row: Callable[[Point, Callable[[int], None]], dict[str, Any]], todo: list[Point], n_threads: int
+) -> Iterator[tuple[Point, dict[str, Any]]]:
+    """Yield rows as they are finished; on Ctrl-C the threads stop at their next look."""
+    stopped = threading.Event()
+
+    def look(n_events: int) -> None:
+        if stopped.is_set():
+            raise InterruptedError("the sweep was stopped")
+
+    if n_threads == 1:
+        yield from ((point, row(point, look)) for point in todo)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        running: dict[Future[dict[str, Any]], Point] = {}
+        try:
+            running = {pool.submit(row, point, look): point for point in todo}
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _row(
+    trace: Trace, point: Point, footprint: int, on_events: Callable[[int], None]
+) -> dict[str, Any]:
+    params = point.params
+    if point.share == "threshold_of_footprint":
+        params = point.with_threshold(footprint)
+    elif point.share:
+        params = point.with_threshold(params.vmemmap_bytes)
+    result = replay(trace, params, on_events=on_events)
+    return {
+        "source": trace.name,
+        "evidence": trace.evidence,
+        "n_events": len(trace),
+        **params.as_dict(),
+        "vmemmap_bytes": params.vmemmap_bytes,
+        "footprint_bytes": footprint,
+        **({point.share: point.value} if point.share else {}),
+        **result.counts(),
+    }
+
+
+def _frame(rows: Mapping[int, dict[str, Any]], costs: Costs | None) -> pd.DataFrame:
+    ordered = [rows[index] for index in sorted(rows)]
+    return priced(pd.DataFrame(ordered), costs) if costs and ordered else pd.DataFrame(ordered)
+
+
+def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
+    """Return `frame` with the ``*_ns`` columns of `costs`; nothing is replayed.
+
+    Raises
+    ------
+    FrameError
+        If the frame lacks a parameter or a counter.
+    """
+    chosen = costs_of(costs)
+    require(frame, [*PARAMETERS, *COUNTERS])
+    times = [
+        chosen.apply(row, Params(**{name: row[name] for name in PARAMETERS})).as_dict()
+        for row in frame.to_dict("records")  # type: ignore[misc]
+    ]
+    added = pd.DataFrame(times, index=frame.index)
+    return pd.concat([frame.drop(columns=[c for c in added if c in frame]), added], axis=1)
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a frame that lacks one of `columns`, or has no rows."""
+    missing = [name for name in columns if name not in frame]
+    if missing or not len(frame):
+        lack = f"columns {', '.join(missing)}" if missing else "rows"
+        raise FrameError(f"frame: has no {lack}; it must come from pfnlab.sweep")
+
+
+def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a sweep's frame as Parquet, with the versions that made it; whole or not at all."""
+    versions = {name: version(name) for name in ("numba", "numpy", "pandas")}
+    about = {"pfnlab": _own_version(), "python": platform.python_version(), **versions}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(about).encode()}
+    with whole_file(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+    return Path(path)
+
+
+def _own_version() -> str:
+    from pfnlab import __version__
+
+    return __version__

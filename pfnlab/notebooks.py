@@ -1,0 +1,185 @@
+"""What notebooks share: strict parameters, the sources they name, and runs without a browser."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pfnlab.costs import DEFAULT_PRESET, costs_of
+from pfnlab.errors import NotebookError, near
+from pfnlab.formats import load
+from pfnlab.grid import AXES, Source, points, sweep, write_frame
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.trace import Trace
+from pfnlab.workloads import WORKLOADS, workload
+
+#: Root of the checkout, where `notebooks/` and `data/` are.
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+RUN_NAMES = ("source", "costs", "out")
+AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)
+ALLOWED = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the parameters cell of a notebook asks for, checked.
+
+    Attributes
+    ----------
+    params
+        The fields of `Params`.
+    sources
+        A trace or workload for each name in `source`.
+    axes
+        The non-empty ``<field>_axis`` lists, by field.
+    costs
+        Name of a cost preset.
+    out
+        Where the frame goes, or None.
+    """
+
+    params: Params
+    sources: tuple[Source, ...]
+    axes: Mapping[str, list[Any]]
+    costs: str
+    out: str | None
+
+    def sweep(self, params: Params | None = None) -> pd.DataFrame:
+        """Sweep every source over the axes; a point whose sizes can't stand together is skipped.
+
+        With other `params` than asked for (a slider's), axes of the fields that differ are
+        dropped, so that the slider decides them.
+        """
+        chosen = params or self.params
+        axes = self._axes_for(chosen)
+        frames = [
+            sweep(source, chosen, costs=self.costs, executor=_n_cpus(), skip_invalid=True, **axes)
+            for source in self._placed(axes)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def save(self, frame: pd.DataFrame) -> str:
+        """Write the frame to `out` if there is one, and say so."""
+        if not self.out:
+            return f"{len(frame)} points; set `out` to keep the frame"
+        return f"{len(frame)} points in {write_frame(frame, self.out)}"
+
+    def _axes_for(self, params: Params) -> dict[str, list[Any]]:
+        moved = {n for n in PARAMETERS if getattr(params, n) != getattr(self.params, n)}
+        if "threshold_bytes" in moved:
+            moved |= {"threshold_fraction", "threshold_of_footprint"}
+        return {name: values for name, values in self.axes.items() if name not in moved}
+
+    def _placed(self, axes: Mapping[str, list[Any]]) -> Iterator[Source]:
+        """Yield the sources; where regions are swept, a trace is spread over each of them."""
+        for source in self.sources:
+            if "region_bytes" in axes and isinstance(source, Trace):
+                smallest = min(PARAMETERS["region_bytes"].parse(v) for v in axes["region_bytes"])
+                yield source.placed(smallest, "spread", first_pfn=self.params.first_pfn)
+            else:
+                yield source
+
+
+def request(namespace: Mapping[str, Any]) -> Request:
+    """Check the parameters of a notebook and return what they ask for.
+
+    Call it in the cell after the parameters: ``run = notebooks.request(globals())``. It reads
+    the cells that were executed, so a name injected by papermill is refused if it is unknown.
+
+    Raises
+    ------
+    NotebookError
+        For a name that is no parameter (near matches are named), an unknown source.
+    ParameterError
+        For a value that its field refuses.
+    """
+    for name in sorted(set(_assigned(namespace.get("In", ())))):
+        if name not in ALLOWED:
+            raise NotebookError(f"{name}: no such notebook parameter; {near(name, ALLOWED)}")
+    params = Params(**{name: namespace[name] for name in PARAMETERS if name in namespace})
+    axes = {name: namespace[f"{name}_axis"] for name in AXES if namespace.get(f"{name}_axis")}
+    points(params, axes, skip_invalid=True)
+    costs = namespace.get("costs") or DEFAULT_PRESET
+    costs_of(costs)
+    names = namespace.get("source", ())
+    sources = tuple(find_source(name) for name in ([names] if isinstance(names, str) else names))
+    if not sources:
+        raise NotebookError("source: must name a trace file or a workload")
+    return Request(params=params, sources=sources, axes=axes, costs=costs, out=namespace.get("out"))
+
+
+def _assigned(cells: Iterable[str]) -> Iterator[str]:
+    """Names assigned by the parameters cell and by the cell that papermill injected after it."""
+    for cell in cells:
+        try:
+            targets = [t for node in ast.parse(cell).body for t in _targets(node)]
+        except SyntaxError:  # a cell of magics
+            continue
+        if cell.startswith("# Parameters") or {"source", "costs"} <= set(targets):
+            yield from targets
+
+
+def _targets(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def find_source(name: str) -> Source:
+    """Return the workload of that name, or the trace in that file.
+
+    A relative path is looked up from the working folder, then from the root of the checkout.
+    """
+    if name in WORKLOADS:
+        return workload(name)
+    for path in (Path(name), ROOT / name):
+        if path.exists():
+            return load(path)
+    known = [*WORKLOADS, *shipped_traces()]
+    raise NotebookError(f"source={name!r}: no such workload or trace file; {near(name, known)}")
+
+
+def shipped_traces() -> list[str]:
+    """Paths of the traces in `data/traces`, from the root of the checkout."""
+    return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("data/traces/*.parquet"))
+
+
+def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
+    """Run ``notebooks/<name>.ipynb`` with papermill, from the root of the checkout.
+
+    Raises
+    ------
+    NotebookError
+        For an unknown notebook or parameter, before a kernel is started.
+    papermill.PapermillExecutionError
+        If a cell fails; the executed notebook is kept in `output`.
+    """
+    known = [path.stem for path in FOLDER.glob("*.ipynb")]
+    if name not in known:
+        raise NotebookError(f"notebook={name!r}: no such notebook; {near(name, known)}")
+    for parameter in parameters:
+        if parameter not in ALLOWED:
+            raise NotebookError(
+                f"{parameter}: no such notebook parameter; {near(parameter, ALLOWED)}"
+            )
+    import papermill
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    papermill.execute_notebook(
+        FOLDER / f"{name}.ipynb",
+        output,
+        dict(parameters),
+        cwd=ROOT,
+        kernel_name="python3",
+        progress_bar=False,
+    )
+
+
+def _n_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

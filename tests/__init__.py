@@ -1,0 +1,1 @@
+"""The tests; `reference.py` is the specification that they hold the engine against."""

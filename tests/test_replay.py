@@ -1,0 +1,251 @@
+"""The compiled mechanism against the reference, the laws, the anchors and the refusals."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pfnlab
+from pfnlab import engine
+from pfnlab.requests import GET, PUT
+from tests import reference
+
+pytestmark = pytest.mark.kernel
+
+KIB = 1024
+Case = tuple[pfnlab.Params, list[tuple[int, int, bool]]]
+
+
+def traced(events: list[tuple[int, int, bool]]) -> pfnlab.Trace:
+    pfns, ops, atomic = zip(*events, strict=True) if events else ((), (), ())
+    return pfnlab.Trace(
+        np.array(pfns, np.int64), np.array(ops, np.uint8), np.array(atomic, np.bool_)
+    )
+
+
+def expected(params: pfnlab.Params, events: list[tuple[int, int, bool]]) -> dict[str, Any]:
+    return reference.replay(
+        events,
+        first_pfn=params.first_pfn,
+        descriptor=params.descriptor_bytes,
+        granule=params.granule_bytes,
+        chunk=params.chunk_bytes,
+        threshold=params.threshold_bytes,
+        batch=params.batch_chunks,
+        reserve=params.reserve_granules,
+        ceiling=params.flush_ceiling_pages,
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
+    """Draw a small odd region, any three sizes, and events that crowd a few granules."""
+    granule = 4096 << draw(st.sampled_from([0, 0, 0, 1, 3, 9]))
+    chunk = granule << draw(st.sampled_from([0, 0, 1, 2, 3, 7]))
+    descriptor = draw(st.sampled_from([64, 64, 32, 128, 4096]))
+    n_pages = draw(st.integers(1, 40 * chunk // descriptor))
+    first = draw(st.sampled_from([0, 1, 12345]))
+    params = pfnlab.Params(
+        region_bytes=n_pages * 4096,
+        first_pfn=first,
+        descriptor_bytes=descriptor,
+        granule_bytes=granule,
+        chunk_bytes=chunk,
+        threshold_bytes=chunk + draw(st.integers(0, 4 * chunk)),
+        batch_chunks=draw(st.sampled_from([1, 1, 2, 3, 100])),
+        reserve_granules=draw(st.integers(0, 3)),
+        flush_ceiling_pages=draw(st.sampled_from([0, 1, 33])),
+    )
+    pool = draw(st.lists(st.integers(0, n_pages - 1), min_size=1, max_size=12))
+    event = st.tuples(
+        st.sampled_from(pool).map(lambda page: first + page),
+        st.integers(0, ops),
+        st.booleans() if atomic else st.just(False),
+    )
+    return params, draw(st.lists(event, max_size=60))
+
+
+@settings(max_examples=int(os.environ.get("PFNLAB_EXAMPLES", "400")))
+@given(cases())
+def test_every_counter_equals_the_reference(case: Case) -> None:
+    params, events = case
+    assert pfnlab.replay(traced(events), params).counts() == expected(params, events)
+
+
+@settings(max_examples=100)
+@given(cases(), st.integers(1, 7))
+def test_pieces_tables_and_dtypes_change_nothing(case: Case, piece: int) -> None:
+    params, events = case
+    trace = traced(events)
+    whole = pfnlab.replay(trace, params).counts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "PIECE_EVENTS", piece)
+        patch.setattr(engine, "_PIN_PLACES", 2)
+        patch.setattr(engine, "_is_hashed", lambda trace, geometry: True)
+        narrow = pfnlab.Trace(trace.pfns.astype(np.uint32), trace.ops, trace.atomic)
+        assert pfnlab.replay(narrow, params).counts() == whole
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_laws_hold(case: Case) -> None:
+    params, events = case
+    result = pfnlab.replay(traced(events), params)
+    granule = params.granule_bytes
+    assert result.accesses == result.hits + result.faults + result.atomic_faults
+    assert result.accesses + result.puts == len(events)
+    assert result.faults * granule == result.evicted_granules * granule + result.resident_bytes
+    assert result.shootdowns <= result.evicted_chunks <= result.evicted_granules
+    assert result.pinned_skips <= result.faults + result.puts
+    assert result.mean_resident_bytes <= result.peak_resident_bytes
+    assert result.page_table_bytes <= result.page_table_kept_bytes
+
+
+@settings(max_examples=100)
+@given(cases(ops=0, atomic=False))
+def test_without_pins_and_atomic_callers_the_threshold_is_a_bound(case: Case) -> None:
+    params, events = case
+    result = pfnlab.replay(traced(events), params)
+    assert result.peak_resident_bytes <= params.threshold_bytes
+    assert result.overcommits == result.futile_passes == 0
+
+
+# --- Anchors that somebody else published -----------------------------------------------------
+
+
+def lcg_trace(n: int = 20_000) -> list[int]:
+    ids, x = [], 42
+    for _ in range(n):
+        x = (1664525 * x + 1013904223) % 2**32
+        ids.append(int(1000 * (x / 2**32) ** 3))
+    return ids
+
+
+BELADY = [1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5]
+SILBERSCHATZ = [7, 0, 1, 2, 0, 3, 0, 4, 2, 3, 0, 3, 2, 1, 2, 0, 1, 7, 0, 1]
+WISCONSIN = [0, 1, 2, 0, 1, 3, 0, 3, 1, 2, 1]
+ANCHORS = [
+    ("Belady 1969", BELADY, [1, 2, 3, 4, 5], [12, 12, 9, 10, 5]),
+    ("Silberschatz", SILBERSCHATZ, [3], [15]),
+    ("Wisconsin handout", WISCONSIN, [3], [7]),
+    ("loop of 11, 20 times", list(range(11)) * 20, [10], [220]),
+    ("lcg", lcg_trace(), [10, 50, 100, 200, 400], [18298, 15841, 14144, 11660, 8016]),
+]
+
+
+def fifo(items: list[int], capacity: int, batch: int = 1) -> pfnlab.Result:
+    params = pfnlab.Params(
+        region_bytes="1GiB",
+        chunk_bytes=4096,
+        threshold_bytes=4096 * capacity,
+        batch_chunks=batch,
+    )
+    return pfnlab.replay(pfnlab.Trace(np.array(items) * 64), params)
+
+
+@pytest.mark.parametrize(
+    ("items", "capacities", "faults"), [a[1:] for a in ANCHORS], ids=[a[0] for a in ANCHORS]
+)
+def test_lra_of_equal_sizes_is_fifo(
+    items: list[int], capacities: list[int], faults: list[int]
+) -> None:
+    assert [fifo(items, capacity).faults for capacity in capacities] == faults
+
+
+@pytest.mark.parametrize(
+    ("capacity", "batch", "faults", "shootdowns"),
+    [
+        (2, 2, 12, 5),
+        (3, 2, 9, 3),
+        (4, 2, 10, 3),
+        (5, 2, 5, 0),
+    ],
+)
+def test_batches_of_belady(capacity: int, batch: int, faults: int, shootdowns: int) -> None:
+    result = fifo(BELADY, capacity, batch)
+    assert (result.faults, result.shootdowns) == (faults, shootdowns)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (10, [(18298, 18288), (15907, 3172), (14254, 1416), (11890, 585), (8299, 198)]),
+        (2, [(18528, 3704), (16343, 652), (14836, 295), (12726, 126), (9426, 46)]),
+    ],
+)
+def test_batches_of_the_lcg_trace(share: int, expected: list[tuple[int, int]]) -> None:
+    results = [fifo(lcg_trace(), c, c // share) for c in (10, 50, 100, 200, 400)]
+    assert [(r.faults, r.shootdowns) for r in results] == expected
+
+
+def test_fifo_under_independent_references_has_the_exact_miss_ratio() -> None:
+    # FIFO at capacities 1, 2, 3 for p = 1/2, 1/4, 1/8, 1/8: 21/32, 11/28, 2/11 (Gelenbe 1973).
+    n = 200_000 if not os.environ.get("NUMBA_DISABLE_JIT") else 20_000
+    drawn = np.random.default_rng(5).choice(4, n, p=[0.5, 0.25, 0.125, 0.125])
+    for capacity, exact in ((1, 21 / 32), (2, 11 / 28), (3, 2 / 11)):
+        assert abs(fifo(drawn.tolist(), capacity).miss_ratio - exact) < 6 * 0.5 / n**0.5
+
+
+# --- Memory, edges and refusals -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", ["4KiB", "2MiB", "1GiB", "1TiB"])
+@pytest.mark.parametrize("granule", ["4KiB", "2MiB"])
+def test_huge_regions_cost_only_what_is_touched(granule: str, chunk: str) -> None:
+    params = pfnlab.Params(region_bytes="64TiB", threshold_bytes="1TiB", first_pfn=7)
+    if pfnlab.parse_bytes(granule) > pfnlab.parse_bytes(chunk):
+        pytest.skip("a granule can't exceed its chunk")
+    params = params.replace(granule_bytes=granule, chunk_bytes=chunk)
+    pfns = 7 + np.random.default_rng(1).integers(0, 2**34, 2000)
+    result = pfnlab.replay(pfnlab.Trace(pfns), params)
+    distinct = len(np.unique((pfns - 7) * 64 // pfnlab.parse_bytes(granule)))
+    assert result.faults == result.cold_faults == distinct
+
+
+def test_an_empty_trace_gives_zeros() -> None:
+    counts = pfnlab.replay(pfnlab.Trace([]), pfnlab.Params()).counts()
+    assert set(counts.values()) == {0}
+
+
+HUGE = {"region_bytes": "32PiB", "descriptor_bytes": 4096, "threshold_bytes": "1TiB"}
+REFUSED: list[tuple[pfnlab.Trace, dict[str, Any], str]] = [
+    (pfnlab.Trace([0, 2**28]), {}, "pfn=268435456 in event 1"),
+    (pfnlab.Trace([5]), {"first_pfn": 6}, "pfn=5 in event 0"),
+    (pfnlab.Trace([5], page_bytes=8192), {}, "page_bytes=8KiB"),
+    (pfnlab.Trace(np.arange(0, 2**43, 2**21)), HUGE, "region_bytes='32PiB'"),
+]
+
+
+@pytest.mark.parametrize(("trace", "fields", "message"), REFUSED)
+def test_bad_replays_are_refused_by_name(
+    trace: pfnlab.Trace, fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "available_bytes", lambda: 4 << 30)
+    with pytest.raises(pfnlab.PfnlabError, match=re.escape(message)):
+        pfnlab.replay(trace, pfnlab.Params(**fields))
+
+
+def test_bounds_checks_are_on_when_asked_for() -> None:
+    """The mode that checks bounds must really check them, not serve cached code without."""
+    if not os.environ.get("NUMBA_BOUNDSCHECK") or os.environ.get("NUMBA_DISABLE_JIT"):
+        pytest.skip("only with NUMBA_BOUNDSCHECK=1")
+    from pfnlab.kernels.replay import is_set
+
+    bitmap: npt.NDArray[np.uint64] = np.zeros(1, np.uint64)
+    with pytest.raises(IndexError):
+        is_set(bitmap, 64 * 1000)
+
+
+def test_pins_survive_a_growing_table() -> None:
+    pages = np.arange(5000)
+    events = [(int(p), GET, False) for p in pages] + [(int(p), PUT, True) for p in pages]
+    events += [(int(p), PUT, True) for p in pages[:10]]
+    result = pfnlab.replay(traced(events), pfnlab.Params())
+    assert (result.accesses, result.puts, result.unmatched_puts) == (5000, 5010, 10)
