@@ -107,7 +107,7 @@ def block_device(path: Path) -> tuple[int, int]:
 
 def _block_node(path: Path) -> Path:
     """Where sysfs describes the block device under `path`, if there is one."""
-    device = os.stat(path).st_dev
+    device = path.stat().st_dev
     return Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
 
 
@@ -167,13 +167,7 @@ def memory_cgroup(limit_bytes: int) -> Iterator[Callable[[], None]]:
     group.mkdir()
     try:
         _set(group / limit_file, str(limit_bytes))
-        procs = str(group / "cgroup.procs")
-
-        def join() -> None:
-            with open(procs, "w") as file:
-                file.write("0")
-
-        yield join
+        yield lambda: _set(group / "cgroup.procs", "0")  # 0: whoever writes it
     finally:
         with undisturbed():
             _move_out(group, root)
@@ -215,7 +209,7 @@ def run(
     with tempfile.TemporaryFile() as log:  # not a pipe: a daemon would hold it open
         started = subprocess.Popen(
             list(command),
-            preexec_fn=join,
+            preexec_fn=join,  # noqa: PLW1509 - no threads here
             process_group=0,
             cwd=cwd,
             stdin=subprocess.DEVNULL,

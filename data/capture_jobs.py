@@ -63,7 +63,7 @@ SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
 
 def record_pgbench(scratch: Path, raw: Path) -> None:
     """Trace the disk's requests while pgbench runs on a cluster much larger than its memory."""
-    os.chmod(scratch, 0o755)
+    scratch.chmod(0o755)
     home = scratch / "postgres"
     home.mkdir()
     shutil.chown(home, PG_USER, PG_USER)
@@ -143,10 +143,13 @@ def record_pagecache(scratch: Path, raw: Path) -> None:
     """Trace real pfns in and out of the page cache while a file tree is copied and read."""
     events = {ADD: "", DELETE: "", INSERT: "", ACTIVATE: ""}
     drop_caches()
-    with _aged_memory(scratch / "filler"), memory_cgroup(CACHE_MEMORY_BYTES) as join:
-        with ftrace(events, 256 << 10, raw):
-            for index in range(CACHE_ROUNDS):
-                _cycle_files(scratch, index, join)
+    with (
+        _aged_memory(scratch / "filler"),
+        memory_cgroup(CACHE_MEMORY_BYTES) as join,
+        ftrace(events, 256 << 10, raw),
+    ):
+        for index in range(CACHE_ROUNDS):
+            _cycle_files(scratch, index, join)
 
 
 @contextlib.contextmanager

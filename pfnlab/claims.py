@@ -72,7 +72,7 @@ def bounded_dram(frame: pd.DataFrame) -> Verdict:
     for _, rows in frame.groupby("source", sort=False):
         excess = rows["peak_resident_bytes"] / rows["threshold_bytes"]
         holds &= bool((excess <= 1).all())
-        largest = rows.loc[rows["region_bytes"].idxmax()]
+        largest = rows.sort_values("region_bytes").iloc[-1]
         overcommits = int(rows["overcommits"].sum())
         parts.append(
             f"{_label(rows)}: peak at most {excess.max():.3f} of the threshold over regions of "
@@ -103,13 +103,14 @@ def chunks_amortise(frame: pd.DataFrame) -> Verdict:
             )
         one = single.iloc[0]
         good = rows[rows["faults"] <= MORE_FAULTS * one["faults"]]
-        best = good.loc[good["shootdowns"].idxmin()]
+        best = good.sort_values("shootdowns", kind="stable").iloc[0]
         fewer = one["shootdowns"] / max(best["shootdowns"], 1)
         holds &= bool(fewer >= FEWER_SHOOTDOWNS)
         parts.append(
             f"{_label(rows)}: from {one['shootdowns']:,} to {best['shootdowns']:,} shootdowns "
             f"({fewer:.3g} times fewer) at chunks of {short_bytes(best['chunk_bytes'])} "
-            f"in batches of {best['batch_chunks']}, for {best['faults'] / max(one['faults'], 1) - 1:+.1%} faults"
+            f"in batches of {best['batch_chunks']}, "
+            f"for {best['faults'] / max(one['faults'], 1) - 1:+.1%} faults"
         )
     return Verdict(
         claim="T7",

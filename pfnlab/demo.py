@@ -85,9 +85,8 @@ def main() -> int:
     readme = notebooks.ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(), text))
     for verdict in verdicts:
-        print(
-            f"{'holds        ' if verdict.holds else 'does not hold'}  {verdict.claim:4}{verdict.statement}."
-        )
+        answer = "holds" if verdict.holds else "does not hold"
+        print(f"{answer:15}{verdict.claim:4}{verdict.statement}.")
         print(f"{'':15}{verdict.evidence}\n")
     seconds = time.monotonic() - started
     print(f"frames, pictures, notebooks and verdicts.md are in results/ ({seconds:.0f} s)")

@@ -69,9 +69,8 @@ def region_size(frame: pd.DataFrame) -> Figure:
         rows = frame[frame["source"] == source].sort_values("region_bytes")
         static = rows.drop_duplicates("region_bytes")
         axes.plot(static["region_bytes"], static["vmemmap_bytes"], color=GREY, ls="--", marker=".")
-        _end_label(
-            axes, *static[["region_bytes", "vmemmap_bytes"]].iloc[0], "static: 1/64", GREY, 12
-        )
+        first = float(static["region_bytes"].iloc[0]), float(static["vmemmap_bytes"].iloc[0])
+        _end_label(axes, *first, "static: 1/64", GREY, 12)
         for colour, (threshold, some) in zip(
             COLOURS, rows.groupby("threshold_bytes"), strict=False
         ):

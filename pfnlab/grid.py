@@ -280,9 +280,10 @@ def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
     """
     chosen = costs_of(costs)
     require(frame, [*PARAMETERS, *COUNTERS])
+    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
     times = [
         chosen.apply(row, Params(**{name: row[name] for name in PARAMETERS})).as_dict()
-        for row in frame.to_dict("records")  # type: ignore[misc]
+        for row in rows
     ]
     added = pd.DataFrame(times, index=frame.index)
     return pd.concat([frame.drop(columns=[c for c in added if c in frame]), added], axis=1)

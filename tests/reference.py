@@ -129,23 +129,8 @@ def replay(
     }
 
 
-COUNTED = tuple(
-    [
-        "accesses",
-        "hits",
-        "faults",
-        "cold_faults",
-        "atomic_faults",
-        "reserve_faults",
-        "overcommits",
-        "puts",
-        "unmatched_puts",
-        "shootdowns",
-        "futile_passes",
-        "pinned_skips",
-        "evicted_chunks",
-        "evicted_granules",
-        "ranged_flush_pages",
-        "full_flushes",
-    ]
+COUNTED = (
+    *("accesses", "hits", "faults", "cold_faults", "atomic_faults", "reserve_faults"),
+    *("overcommits", "puts", "unmatched_puts", "shootdowns", "futile_passes", "pinned_skips"),
+    *("evicted_chunks", "evicted_granules", "ranged_flush_pages", "full_flushes"),
 )

@@ -210,15 +210,15 @@ def test_huge_regions_cost_only_what_is_touched(granule: str, chunk: str) -> Non
 
 
 def test_an_empty_trace_gives_zeros() -> None:
-    counts = pfnlab.replay(pfnlab.Trace([]), pfnlab.Params()).counts()
+    counts = pfnlab.replay(pfnlab.Trace(np.array([])), pfnlab.Params()).counts()
     assert set(counts.values()) == {0}
 
 
 HUGE = {"region_bytes": "32PiB", "descriptor_bytes": 4096, "threshold_bytes": "1TiB"}
 REFUSED: list[tuple[pfnlab.Trace, dict[str, Any], str]] = [
-    (pfnlab.Trace([0, 2**28]), {}, "pfn=268435456 in event 1"),
-    (pfnlab.Trace([5]), {"first_pfn": 6}, "pfn=5 in event 0"),
-    (pfnlab.Trace([5], page_bytes=8192), {}, "page_bytes=8KiB"),
+    (pfnlab.Trace(np.array([0, 2**28])), {}, "pfn=268435456 in event 1"),
+    (pfnlab.Trace(np.array([5])), {"first_pfn": 6}, "pfn=5 in event 0"),
+    (pfnlab.Trace(np.array([5]), page_bytes=8192), {}, "page_bytes=8KiB"),
     (pfnlab.Trace(np.arange(0, 2**43, 2**21)), HUGE, "region_bytes='32PiB'"),
 ]
 

@@ -11,7 +11,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # The cache on disk is keyed by source file and signature, not by NUMBA_BOUNDSCHECK: with it, a
 # run that asks for bounds checks would be served code that has none.
-_CACHE = not config.BOUNDSCHECK
+_CACHE = not config.BOUNDSCHECK  # type: ignore[attr-defined]  # set when numba reads its environment
 
 
 def kernel(function: Function) -> Function:
@@ -21,7 +21,6 @@ def kernel(function: Function) -> Function:
     neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    compiled = njit(nogil=True, cache=_CACHE, error_model="numpy", forceinline=True, _nrt=False)(
-        function
-    )
-    return cast(Function, compiled)
+    flags: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
+    flags["_nrt"] = False
+    return cast(Function, njit(cache=_CACHE, **flags)(function))

@@ -125,14 +125,14 @@ def row_of(layout: Layout, state: State, chunk: int) -> int:
 def chunk_in(layout: Layout, state: State, row: int) -> int:
     """Chunk that has `row`: the inverse of `row_of`."""
     if layout.hashed:
-        return state.chunk_keys[row - FIRST_ROW]
+        return state.chunk_keys[row - FIRST_ROW]  # type: ignore[no-any-return]
     return row - FIRST_ROW
 
 
 @kernel
 def is_set(bitmap: npt.NDArray[np.uint64], granule: int) -> bool:
     """Whether the granule's bit is set."""
-    return ((bitmap[granule >> 6] >> np.uint64(granule & 63)) & ONE) != 0
+    return ((bitmap[granule >> 6] >> np.uint64(granule & 63)) & ONE) != 0  # type: ignore[no-any-return]
 
 
 # --- The LRA order: a circular list of chunks, least recently allocated first -----------------
@@ -398,8 +398,8 @@ def replay(
         pin_bits += 1
     summed = start  # events before this one are in RESIDENT_SUM
     for event in range(start, stop):
-        pfn = np.int64(pfns[event])
-        op = 0
+        pfn: Any = np.int64(pfns[event])  # uint32 would turn differences into floats
+        op: Any = 0
         if ops is not None:
             op = np.int64(ops[event])
             if op == PUT:
