@@ -135,8 +135,8 @@ def capture(name: str, folder: Path, scratch: Path) -> Path:
 def shape(path: Path) -> dict[str, str]:
     """The figures of a trace file, as text."""
     trace = pfnlab.load(path)
-    pages = trace.pfns.astype(np.int64)
-    ops = np.bincount(trace.ops, minlength=3) if trace.ops is not None else [len(trace), 0, 0]
+    pages = np.asarray(trace.pfns, dtype=np.int64)
+    ops = np.bincount(np.asarray(trace.ops, dtype=np.uint8), minlength=3)
     span_pages = int(pages.max() - pages.min()) + 1
     return {
         "file": path.name,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
-import os
-import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -136,39 +133,15 @@ def record_sqlite(scratch: Path, raw: Path) -> None:
 CACHE_MEMORY_BYTES = 1 * GIB
 CACHE_ROUNDS = 1
 CACHE_SOURCES = ("/usr/share",)
-AGED_BYTES, AGED_PIECE_BYTES = 12 * GIB, 64 << 10
 
 
 def record_pagecache(scratch: Path, raw: Path) -> None:
     """Trace real pfns in and out of the page cache while a file tree is copied and read."""
     events = {ADD: "", DELETE: "", INSERT: "", ACTIVATE: ""}
     drop_caches()
-    with (
-        _aged_memory(scratch / "filler"),
-        memory_cgroup(CACHE_MEMORY_BYTES) as join,
-        ftrace(events, 256 << 10, raw),
-    ):
+    with memory_cgroup(CACHE_MEMORY_BYTES) as join, ftrace(events, 256 << 10, raw):
         for index in range(CACHE_ROUNDS):
             _cycle_files(scratch, index, join)
-
-
-@contextlib.contextmanager
-def _aged_memory(filler: Path) -> Iterator[None]:
-    """Fragment free memory as on a machine that has been up for long, before the window.
-
-    A fresh machine hands out one pfn after another. So a hole of 12 GiB is read page by page
-    into the page cache and a random sixth of its 64 KiB pieces is dropped again.
-    """
-    with filler.open("wb+") as file:
-        file.truncate(AGED_BYTES)
-        handle, pieces = file.fileno(), range(0, AGED_BYTES, AGED_PIECE_BYTES)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_RANDOM)  # no readahead: single pages
-        for offset in range(0, AGED_BYTES, mmap.PAGESIZE):
-            os.pread(handle, 1, offset)
-        os.fsync(handle)
-        for offset in random.Random(1).sample(pieces, len(pieces) // 6):
-            os.posix_fadvise(handle, offset, AGED_PIECE_BYTES, os.POSIX_FADV_DONTNEED)
-        yield
 
 
 def _cycle_files(scratch: Path, index: int, join: Callable[[], None]) -> None:
@@ -196,7 +169,7 @@ JOBS = {
     "pagecache": Job(
         programs=("cp", "rm", "sha256sum", "tar"),
         events=(ADD, DELETE, INSERT, ACTIVATE),
-        free_bytes=24 * GIB,
+        free_bytes=6 * GIB,
         record=record_pagecache,
     ),
 }

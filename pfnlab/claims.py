@@ -67,18 +67,19 @@ def _label(rows: pd.DataFrame) -> str:
 
 def bounded_dram(frame: pd.DataFrame) -> Verdict:
     """T6: peak resident bytes never exceed the threshold, whatever the region's size."""
-    _require(frame, ["region_bytes", "threshold_bytes", "peak_resident_bytes", "vmemmap_bytes"])
+    _require(frame, ["region_bytes", "threshold_bytes", "peak_resident_bytes", "page_table_bytes"])
     parts, holds = [], True
     for _, rows in frame.groupby("source", sort=False):
         excess = rows["peak_resident_bytes"] / rows["threshold_bytes"]
+        tables = (rows["page_table_bytes"] / rows["threshold_bytes"]).max()
         holds &= bool((excess <= 1).all())
         largest = rows.sort_values("region_bytes").iloc[-1]
         overcommits = int(rows["overcommits"].sum())
         parts.append(
             f"{_label(rows)}: peak at most {excess.max():.3f} of the threshold over regions of "
             f"{short_bytes(rows['region_bytes'].min())} to {short_bytes(largest['region_bytes'])} "
-            f"({overcommits} overcommits); static descriptors of the largest would take "
-            f"{short_bytes(largest['vmemmap_bytes'])}"
+            f"({overcommits} overcommits), page tables on top of it at most {tables:.3f}; "
+            f"static descriptors of the largest would take {short_bytes(largest['vmemmap_bytes'])}"
         )
     return Verdict(
         claim="T6",
@@ -108,7 +109,7 @@ def chunks_amortise(frame: pd.DataFrame) -> Verdict:
         holds &= bool(fewer >= FEWER_SHOOTDOWNS)
         parts.append(
             f"{_label(rows)}: from {one['shootdowns']:,} to {best['shootdowns']:,} shootdowns "
-            f"({fewer:.3g} times fewer) at chunks of {short_bytes(best['chunk_bytes'])} "
+            f"({fewer:,.0f} times fewer) at chunks of {short_bytes(best['chunk_bytes'])} "
             f"in batches of {best['batch_chunks']}, "
             f"for {best['faults'] / max(one['faults'], 1) - 1:+.1%} faults"
         )

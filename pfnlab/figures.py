@@ -44,7 +44,7 @@ def _bytes_axis(axes: Axes, which: str, label: str) -> None:
     scale = axes.set_xscale if which == "x" else axes.set_yscale
     scale("log", base=2)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(base=2, numticks=7))
+    axis.set_major_locator(LogLocator(base=4 if which == "x" else 2, numticks=8))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: short_bytes(value)))
     axis.set_label_text(label)
@@ -62,15 +62,15 @@ def region_size(frame: pd.DataFrame) -> Figure:
     _require(frame, ["region_bytes", "vmemmap_bytes", "peak_resident_bytes", "threshold_bytes"])
     sources = list(frame["source"].unique())
     figure, grid = _figure(
-        "DRAM for descriptors stays at the threshold while the device grows",
+        "Descriptors stay within the threshold while the device grows; page tables come on top",
         1, len(sources), 5.4 * len(sources), 4.0,
     )  # fmt: skip
     for axes, source in zip(grid[0], sources, strict=True):
         rows = frame[frame["source"] == source].sort_values("region_bytes")
         static = rows.drop_duplicates("region_bytes")
         axes.plot(static["region_bytes"], static["vmemmap_bytes"], color=GREY, ls="--", marker=".")
-        first = float(static["region_bytes"].iloc[0]), float(static["vmemmap_bytes"].iloc[0])
-        _end_label(axes, *first, "static: 1/64", GREY, 12)
+        end = float(static["region_bytes"].iloc[-1]), float(static["vmemmap_bytes"].iloc[-1])
+        _end_label(axes, *end, "static, 1/64", GREY)
         for colour, (threshold, some) in zip(
             COLOURS, rows.groupby("threshold_bytes"), strict=False
         ):
@@ -108,11 +108,12 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
                 axes.plot(
                     line["x"], line[column], color=colour, marker=marker, lw=1.8, ms=5, label=name
                 )
-            _bytes_axis(axes, "x", "vmemmap that one eviction unmaps")
+            _bytes_axis(axes, "x", "vmemmap that one shootdown covers at least")
             axes.set_ylabel(label)
         row[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-        row[0].set_ylim(bottom=0)
+        row[0].set_ylim(0, 1.1 * rows["miss_ratio"].max() or 1)
         row[1].set_yscale("symlog", linthresh=1)
+        row[1].set_ylim(0, 3 * rows["shootdowns"].max() or 1)
         _bytes_axis(row[2], "y", panels[2][1])
         row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
     handles, labels = grid[0][0].get_legend_handles_labels()
@@ -149,10 +150,11 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
         row[0].plot(share, rows["cold_faults"] / accesses, color=colour, ls=":", lw=1.5)
         row[1].plot(share, shootdowns, color=colour, marker="o", lw=2)
         _end_label(row[0], share.iloc[-1], faults.iloc[-1], str(source), colour)
-        _end_label(row[1], share.iloc[0], shootdowns.iloc[0], str(source), colour)
+        _end_label(row[1], share.iloc[0], shootdowns.iloc[0], str(source), colour, 7)
     row[0].set_ylabel("faults an access (dotted: first touches)")
     row[1].set_ylabel("shootdowns an access")
     row[1].set_yscale("symlog", linthresh=1e-5)
+    row[1].set_ylim(bottom=0)
     row[0].set_ylim(bottom=0)
     row[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     for axes in row:

@@ -169,6 +169,7 @@ def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
                 f"{parameter}: no such notebook parameter; {near(parameter, ALLOWED)}"
             )
     import papermill
+    from traitlets.config import Config
 
     output.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(
@@ -178,6 +179,8 @@ def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
         cwd=ROOT,
         kernel_name="python3",
         progress_bar=False,
+        # ipykernel 7.3 warns of plain TCP on every start; older clients do not know the option.
+        config=Config(KernelManager={"transport_encryption": "auto"}),
     )
 
 

@@ -231,11 +231,11 @@ class Trace:
             how="packed" if how == "tenants" else how,
         )
         tenant, event = staggered(len(origin), tenants)
-        columns = {name: column[event] for name, column in origin.columns().items()}
+        columns: dict[str, Any] = {n: column[event] for n, column in origin.columns().items()}
         columns["pfns"] = pages[event] + tenant * share + first_pfn
-        if tenants > 1:
-            columns.pop("time_ns", None)
-        return replace(origin, **columns, placement=Placement(origin, how, tenants))  # type: ignore[arg-type]
+        if tenants > 1:  # one after another, the times of a copy would not be those of the merge
+            columns["time_ns"] = None
+        return replace(origin, **columns, placement=Placement(origin, how, tenants))
 
     def trace(self, params: Params) -> Trace:
         """Return the events for the region of `params`: itself, or placed anew if it was placed."""

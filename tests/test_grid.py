@@ -1,0 +1,199 @@
+"""Sweeps and costs: the pure grid, rows against single replays, interruption, frames on disk."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import pfnlab
+from pfnlab import grid
+from pfnlab.params import PARAMETERS
+from pfnlab.presets import PRESETS
+from pfnlab.result import COUNTERS, DERIVED
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def small() -> pfnlab.Trace:
+    return pfnlab.workload("block_io", n_events=20_000).trace(pfnlab.Params(region_bytes="1GiB"))
+
+
+def test_points_are_the_product_in_order() -> None:
+    found = grid.points(pfnlab.Params(), {"chunk_bytes": ["4KiB", "2MiB"], "batch_chunks": [1, 7]})
+    assert [(p.params.chunk_bytes, p.params.batch_chunks) for p in found] == [
+        (4 * KIB, 1), (4 * KIB, 7), (2 * MIB, 1), (2 * MIB, 7),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"chunk_byte": [1]}, "chunk_byte=[1]: no such axis; did you mean 'chunk_bytes'"),
+        ({"chunk_bytes": []}, "chunk_bytes=[]: an axis must be a list of values"),
+        ({"chunk_bytes": "2MiB"}, "chunk_bytes='2MiB': an axis must be a list"),
+        ({"chunk_bytes": [3]}, "chunk_bytes=3: must be a power of two"),
+        ({"granule_bytes": ["4MiB"]}, "chunk_bytes='2MiB': must be at least granule_bytes"),
+        ({"threshold_fraction": [0]}, "threshold_fraction=0: must be a number above 0"),
+        ({"threshold_fraction": [math.nan]}, "threshold_fraction=nan: must be a number above 0"),
+        (
+            {"threshold_fraction": [0.1], "threshold_bytes": ["2MiB"]},
+            "threshold_bytes sets the threshold too",
+        ),
+    ],
+)
+def test_bad_grids_are_refused_before_anything_is_replayed(
+    axes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "replay", None)
+    with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
+        pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), **axes)
+
+
+def test_skipping_leaves_out_only_what_cannot_stand_together() -> None:
+    sizes = {"granule_bytes": ["4KiB", "2MiB"], "chunk_bytes": ["64KiB", "2MiB"]}
+    found = grid.points(pfnlab.Params(), sizes, skip_invalid=True)
+    assert [(p.params.granule_bytes, p.params.chunk_bytes) for p in found] == [
+        (4 * KIB, 64 * KIB), (4 * KIB, 2 * MIB), (2 * MIB, 2 * MIB),
+    ]  # fmt: skip
+    with pytest.raises(pfnlab.ParameterError, match="chunk_bytes=3"):
+        grid.points(pfnlab.Params(), {"chunk_bytes": [3]}, skip_invalid=True)
+
+
+@pytest.mark.parametrize("executor", [None, 2])
+def test_every_row_is_a_single_replay(executor: int | None) -> None:
+    trace, params = small(), pfnlab.Params(region_bytes="1GiB")
+    axes: dict[str, Any] = {
+        "chunk_bytes": [4 * KIB, 2 * MIB],
+        "threshold_of_footprint": [1e-9, 0.1, 1.0],
+    }
+    frame = pfnlab.sweep(trace, params, executor=executor, **axes)
+    assert len(frame) == 6
+    for row in frame.to_dict("records"):
+        own = pfnlab.Params(**{name: row[name] for name in PARAMETERS})
+        share = int(row["threshold_of_footprint"] * trace.footprint_bytes(own))
+        assert own.threshold_bytes == max(share, own.chunk_bytes)
+        counts = pfnlab.replay(trace, own).counts()
+        assert {name: row[name] for name in (*COUNTERS, *DERIVED)} == counts
+        assert (row["source"], row["evidence"]) == (trace.name, trace.evidence)
+
+
+def test_a_spec_is_drawn_and_a_placed_trace_placed_for_every_region() -> None:
+    regions = ["1GiB", "4GiB"]
+    params = pfnlab.Params(threshold_bytes="2MiB")
+    spec = pfnlab.workload("uniform", n_events=5000)
+    frame = pfnlab.sweep(spec, params, region_bytes=regions)
+    assert frame["footprint_bytes"].tolist() == [
+        spec.trace(params.replace(region_bytes=r)).footprint_bytes(params.replace(region_bytes=r))
+        for r in regions
+    ]
+    trace = pfnlab.Trace(np.array([0, 40_000, 200_000])).placed("1GiB", "spread")
+    frame = pfnlab.sweep(trace, params, region_bytes=regions)
+    assert frame["faults"].tolist() == [3, 3]
+
+
+def test_an_empty_trace_gives_zeros() -> None:
+    frame = pfnlab.sweep(pfnlab.Trace(np.array([], np.int64)), chunk_bytes=["4KiB"], costs="hvo-8s")
+    assert frame.loc[0, [*COUNTERS, *DERIVED, "event_ns"]].eq(0).all()
+
+
+@pytest.mark.parametrize("executor", [None, 2])
+def test_an_interrupt_keeps_the_finished_points(
+    executor: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[pfnlab.Result] = []
+
+    def interrupted(*args: Any, **kwargs: Any) -> pfnlab.Result:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(pfnlab.replay(*args, **kwargs))
+        return done[-1]
+
+    monkeypatch.setattr(grid, "replay", interrupted)
+    with pytest.raises(pfnlab.SweepInterrupted, match="of 5 points are done") as caught:
+        pfnlab.sweep(
+            small(),
+            pfnlab.Params(region_bytes="1GiB"),
+            executor=executor,
+            batch_chunks=[1, 2, 3, 4, 5],
+        )
+    frame = caught.value.frame
+    assert 1 <= len(frame) <= 2
+    assert frame["batch_chunks"].tolist() == sorted(frame["batch_chunks"])
+
+
+@pytest.mark.parametrize("executor", [0, -1, 1.5, "2", True])
+def test_bad_executors_are_refused(executor: Any) -> None:
+    with pytest.raises(pfnlab.ParameterError, match="executor="):
+        pfnlab.sweep(small(), executor=executor)
+
+
+def test_frames_carry_their_versions(tmp_path: Path) -> None:
+    frame = pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), batch_chunks=[1, 2])
+    path = grid.write_frame(frame, tmp_path / "frame.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
+    assert b'"pfnlab": "' in pq.read_schema(path).metadata[grid.METADATA_KEY]
+
+
+# --- Costs --------------------------------------------------------------------------------------
+
+
+def test_costs_are_the_formulas_of_the_design() -> None:
+    params = pfnlab.Params(n_cpus=10, granule_bytes="16KiB", chunk_bytes="64KiB")
+    numbers = dict(  # noqa: C408 - reads as the arguments it becomes
+        trap=1, zero_per_4k=10, init_per_descriptor=100, shootdown=1000, shootdown_per_cpu=7,
+        preset_cpus=4, unmap_per_4k=11, freeze_per_descriptor=13, ipi=17, invlpg=19,
+        full_flush_refill=23, dram_latency=29, device_latency=31, dtlb_miss=37, rebuild=41,
+    )  # fmt: skip
+    counts = dict(  # noqa: C408
+        accesses=1000, atomic_faults=10, faults=100, refaults=60, evicted_granules=50,
+        shootdowns=20, ranged_flush_pages=48, full_flushes=17,
+    )  # fmt: skip
+    cost = pfnlab.Costs(**numbers).apply(counts, params)  # type: ignore[arg-type]
+    assert cost.fault_ns == 100 * (1 + 10 * 4 + 100 * 256)
+    assert cost.pass_ns == 20 * (1000 + 7 * (10 - 4))
+    assert cost.evict_ns == 50 * (11 * 4 + 13 * 256)
+    assert cost.stolen_ns == 9 * (17 * 20 + 19 * 48 + 23 * 17)
+    assert cost.lookup_ns == 990 * (29 + 37)
+    assert cost.refault_ns == 60 * 41
+    parts = cost.fault_ns + cost.pass_ns + cost.evict_ns + cost.lookup_ns + cost.refault_ns
+    assert (cost.initiator_ns, cost.event_ns) == (parts, parts / 1000)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_figure_of_a_preset_has_a_source(name: str) -> None:
+    costs = pfnlab.Costs.preset(name)
+    for figure in costs.figures().values():
+        assert figure.source != "set by the user"
+        assert figure.trust in {"V", "V2", "M", "C", "L", "A"}
+    changed = costs.replace(trap=123456.0)
+    assert changed.name == f"{name}*"
+    assert changed.figures()["trap"].trust == "A"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pfnlab.Costs.preset("hvo-8"), "did you mean 'hvo-8s'"),
+        (lambda: pfnlab.Costs.preset("hvo-8s").replace(trap=-1), "trap=-1: must be finite"),
+        (lambda: pfnlab.Costs.preset("hvo-8s").replace(ipi=math.nan), "ipi=nan: must be finite"),
+        (lambda: pfnlab.Costs.preset("hvo-8s").replace(trapp=1), "did you mean 'trap'"),
+    ],
+)
+def test_bad_costs_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
+        call()
+
+
+def test_pricing_a_frame_replays_nothing() -> None:
+    params = pfnlab.Params(region_bytes="1GiB")
+    frame = pfnlab.sweep(small(), params, batch_chunks=[1, 2], costs="latr-8s120")
+    again = grid.priced(frame, "hvo-8s")
+    expected = pfnlab.sweep(small(), params, batch_chunks=[1, 2], costs="hvo-8s")
+    pd.testing.assert_frame_equal(again, expected)

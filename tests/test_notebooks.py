@@ -1,0 +1,248 @@
+"""Notebooks: as committed, under papermill, with names they do not know; claims, figures, sliders."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import pfnlab
+from pfnlab import claims, demo, notebooks, widgets
+from pfnlab.params import PARAMETERS
+
+NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
+CLAIMS = [(c.notebook, c.verdict, c.figure) for c in demo.CHAPTERS]
+MAX_PNG_BYTES = 150_000
+
+
+def code_cells(path: Path) -> list[Any]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def small_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    params = pfnlab.Params(region_bytes="16GiB")
+    trace = pfnlab.workload("block_io", n_events=20_000).trace(params)
+    return pfnlab.save(trace, tmp_path_factory.mktemp("trace") / "small.parquet")
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Frames of the claim notebooks at their defaults, exactly as the demo makes them."""
+    folder = tmp_path_factory.mktemp("results")
+    for chapter in demo.CHAPTERS:
+        demo.run(chapter, folder)
+    assert {path.suffix for path in folder.iterdir()} == {".ipynb", ".parquet", ".png", ".svg"}
+    return {c.notebook: pd.read_parquet(folder / f"{c.notebook}.parquet") for c in demo.CHAPTERS}
+
+
+# --- As committed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_parameters_cell_holds_the_vocabulary_at_its_defaults(path: Path) -> None:
+    (cell,) = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
+    values = {n.targets[0].id: ast.literal_eval(n.value) for n in ast.parse(cell.source).body}  # type: ignore[attr-defined]
+    assert set(values) <= set(notebooks.ALLOWED)
+    assert {"source", "costs", "out"} <= set(values)
+    params = pfnlab.Params(**{name: values[name] for name in PARAMETERS})
+    assert params == pfnlab.Params()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_thin_and_committed_executed_and_clean(path: Path) -> None:
+    text = path.read_text()
+    assert "widget-state" not in text
+    assert "iopub" not in text
+    assert not re.search(r"[\"' ](/home|/root|/tmp|/work|/Users)/", text)
+    pictures = 0
+    for cell in code_cells(path):
+        tree = ast.parse(cell.source)
+        assert not any(
+            isinstance(n, ast.FunctionDef | ast.ClassDef | ast.For) for n in ast.walk(tree)
+        )
+        assert cell.execution_count
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            pictures += "image/png" in output.get("data", {})
+            assert len(output.get("data", {}).get("image/png", "")) * 3 / 4 <= MAX_PNG_BYTES
+    assert pictures
+
+
+# --- Under papermill --------------------------------------------------------------------------
+
+
+def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frame.parquet"
+    notebooks.execute(
+        path.stem,
+        {
+            "source": str(small_trace),
+            "region_bytes_axis": ["16GiB", "64GiB"] if path.stem == "02_region_size" else [],
+            "threshold_bytes": "4MiB",
+            "out": str(out),
+        },
+        tmp_path / "out.ipynb",
+    )
+    frame = pd.read_parquet(out)
+    assert (frame["accesses"] + frame["puts"] == 20_000).all()
+    assert (frame["hits"] + frame["faults"] == frame["accesses"]).all()
+    assert set(frame["source"]) == {"block_io"}
+    assert frame["event_ns"].gt(0).all()
+
+
+def test_the_command_of_the_readme(small_trace: Path, tmp_path: Path, root: Path) -> None:
+    out = tmp_path / "frame.parquet"
+    done = papermill(
+        *("notebooks/03_chunk_size.ipynb", str(tmp_path / "out.ipynb")),
+        *("-p", "source", str(small_trace)),
+        *("-y", "chunk_bytes_axis: [64KiB, 2MiB]"),
+        *("-p", "out", str(out)),
+        *("-y", "batch_chunks_axis: [1]\ngranule_bytes_axis: [64KiB]"),
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(set(pd.read_parquet(out)["chunk_bytes"])) == [64 << 10, 2 << 20]
+
+
+def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path) -> None:
+    out = tmp_path / "out.ipynb"
+    done = papermill("notebooks/sweep.ipynb", str(out), "-p", "chunk_byte", "4096", cwd=root)
+    assert done.returncode != 0
+    assert "chunk_byte: no such notebook parameter; did you mean 'chunk_bytes'" in done.stderr
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("injected", "message"),
+    [
+        ("chunk_bytes_axs = [1]", "chunk_bytes_axs: no such notebook parameter"),
+        ("source = 'zipff'", "source='zipff': no such workload or trace file; did you mean 'zipf'"),
+        ("source = []", "source: must name a trace file or a workload"),
+        ("costs = 'hvo'", "costs='hvo': no such preset"),
+        ("chunk_bytes = 3", "chunk_bytes=3: must be a power of two"),
+        ("batch_chunks_axis = [0]", "batch_chunks=0: must be between"),
+    ],
+)
+def test_bad_parameters_are_refused(injected: str, message: str) -> None:
+    namespace: dict[str, Any] = {"source": "zipf", "costs": "hvo-8s", "out": None}
+    exec(injected, {}, namespace)  # noqa: S102 - the lines above
+    namespace["In"] = [
+        "",
+        "source = 'zipf'\ncosts = 'hvo-8s'",
+        f"# Parameters\n{injected}",
+        "x = 1",
+    ]
+    with pytest.raises(pfnlab.PfnlabError, match=re.escape(message)):
+        notebooks.request(namespace)
+
+
+def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
+    with pytest.raises(pfnlab.NotebookError, match="did you mean 'sweep'"):
+        notebooks.execute("sweeep", {}, tmp_path / "out.ipynb")
+    with pytest.raises(pfnlab.NotebookError, match="did you mean 'chunk_bytes'"):
+        notebooks.execute("sweep", {"chunk_byte": 1}, tmp_path / "out.ipynb")
+    assert not list(tmp_path.iterdir())
+
+
+# --- Verdicts and the README ------------------------------------------------------------------
+
+
+def test_the_readme_table_is_what_the_run_writes(
+    frames: dict[str, pd.DataFrame], root: Path
+) -> None:
+    verdicts = [chapter.verdict(frames[chapter.notebook]) for chapter in demo.CHAPTERS]
+    readme = (root / "README.md").read_text()
+    assert demo.with_table(readme, demo.table(verdicts)) == readme
+
+
+def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:
+    region, chunk, threshold = (frames[chapter.notebook] for chapter in demo.CHAPTERS)
+    over = region.assign(peak_resident_bytes=region["threshold_bytes"] + 1)
+    assert claims.bounded_dram(region).holds
+    assert not claims.bounded_dram(over).holds
+    assert claims.chunks_amortise(chunk).holds
+    assert not claims.chunks_amortise(chunk.assign(shootdowns=1000)).holds
+    assert claims.small_share_suffices(threshold.assign(refaults=0)).holds
+    assert not claims.small_share_suffices(threshold.assign(refaults=threshold["accesses"])).holds
+
+
+@pytest.mark.parametrize(("name", "verdict", "figure"), CLAIMS, ids=[c[0] for c in CLAIMS])
+def test_claims_and_figures_refuse_other_frames(
+    name: str,
+    verdict: Callable[[pd.DataFrame], claims.Verdict],
+    figure: Callable[[pd.DataFrame], Figure],
+    frames: dict[str, pd.DataFrame],
+) -> None:
+    for frame in (pd.DataFrame(), frames[name].head(0), frames[name][["source", "evidence"]]):
+        for call in (verdict, figure):
+            with pytest.raises(pfnlab.PfnlabError, match="frame: has no"):
+                call(frame)
+
+
+def test_figures_have_titles_units_and_every_source(frames: dict[str, pd.DataFrame]) -> None:
+    for chapter in demo.CHAPTERS:
+        picture = chapter.figure(frames[chapter.notebook])
+        assert picture.get_suptitle()
+        for axes in picture.axes:
+            assert axes.get_xlabel()
+            assert axes.get_ylabel()
+        texts = " ".join(text.get_text() for axes in picture.axes for text in axes.texts)
+        titles = " ".join(axes.get_title(loc="left") for axes in picture.axes)
+        assert "pgbench" in texts + titles
+        assert "zipf" in texts + titles
+
+
+# --- Sliders ----------------------------------------------------------------------------------
+
+
+def test_a_slider_redraws_by_the_same_function() -> None:
+    seen: list[pfnlab.Params] = []
+
+    def draw(params: pfnlab.Params) -> Figure:
+        seen.append(params)
+        picture = Figure(figsize=(1, 1))
+        picture.text(0, 0, str(params.chunk_bytes))
+        return picture
+
+    box = widgets.explore(
+        draw, pfnlab.Params(), "chunk_bytes", "policy", first=Figure(figsize=(1, 1))
+    )
+    slider, policy, message, picture = box.children
+    assert policy.options == ("lra",)
+    before = picture.value
+    slider.value = 4 << 20
+    assert seen == [pfnlab.Params(chunk_bytes="4MiB")]
+    assert picture.value != before
+    before, slider.value = picture.value, 2 << 30
+    assert "threshold_bytes='1GiB': must be at least chunk_bytes" in message.value
+    assert picture.value == before
+
+
+def test_sliders_stay_within_bounds() -> None:
+    for name, parameter in PARAMETERS.items():
+        if not parameter.choices:
+            steps = widgets.steps(parameter, int(parameter.default))
+            assert parameter.default in steps
+            assert steps == sorted(steps)
+            for step in steps:
+                assert parameter_accepts(name, step)
+
+
+def parameter_accepts(name: str, step: int) -> bool:
+    return PARAMETERS[name].parse(step) == step

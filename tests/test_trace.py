@@ -1,0 +1,237 @@
+"""Traces: columns, requests, placements, native files; what is refused and what is never left."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pfnlab
+from pfnlab import native
+from pfnlab.files import whole_file
+from pfnlab.placement import AREA_BYTES
+from pfnlab.requests import GET, LOOKUP, PUT
+
+AREA_PAGES = AREA_BYTES // 4096
+
+
+def events(trace: pfnlab.Trace) -> list[tuple[int, int, bool]]:
+    n = len(trace)
+    ops = trace.ops if trace.ops is not None else np.zeros(n, np.uint8)
+    atomic = trace.atomic if trace.atomic is not None else np.zeros(n, np.bool_)
+    return list(zip(trace.pfns.tolist(), ops.tolist(), atomic.tolist(), strict=True))
+
+
+def sample(**changes: Any) -> pfnlab.Trace:
+    return pfnlab.Trace(
+        np.array([5, 9, 5], np.uint32),
+        np.array([GET, LOOKUP, PUT]),
+        np.array([False, True, True]),
+        np.array([0, 1, 1]),
+        time_ns=np.array([1, 2, 3]),
+        **({"name": "sample", "evidence": "direct", "provenance": {"origin": "by hand"}} | changes),
+    )
+
+
+def test_columns_are_read_only() -> None:
+    trace = sample()
+    for column in trace.columns().values():
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (([-1],), "pfn=-1 in event 0: must not be negative"),
+        (([0.5],), "pfns: has dtype float64, must be integers"),
+        (([[1]],), "must be one-dimensional"),
+        (([2**63],), "must be below 2"),
+        (([1, 2], [0]), "ops: has 1 events, must have as many as pfns"),
+        (([1, 2], [0, 3]), "ops=3 in event 1: must be LOOKUP 0, GET 1 or PUT 2"),
+        (([1, 2], None, [0, 2]), "atomic=2 in event 1: must be 0 or 1"),
+        (([1], None, None, [-1]), "cpus=-1 in event 0: must fit uint16"),
+        (([1], None, None, None, 3), "page_bytes=3: must be a power of two"),
+    ],
+)
+def test_bad_columns_are_refused(columns: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(pfnlab.PfnlabError, match=message):
+        pfnlab.Trace(*columns)
+
+
+# --- Requests ---------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 20_000)), max_size=20),
+    st.integers(0, 5),
+)
+def test_requests_complete_once_depth_later_ones_were_submitted(
+    requests: list[tuple[int, int]], io_depth: int
+) -> None:
+    expected, waiting = [], []
+    for offset, length in requests:
+        pages = sorted({byte // 4096 for byte in (offset, offset + length - 1)}) if length else []
+        pages = list(range(pages[0], pages[-1] + 1)) if pages else []
+        expected += [(page, GET, False) for page in pages]
+        waiting.append(pages)
+        if len(waiting) > io_depth:
+            expected += [(page, PUT, True) for page in waiting.pop(0)]
+    expected += [(page, PUT, True) for pages in waiting for page in pages]
+    offsets, lengths = [r[0] for r in requests], [r[1] for r in requests]
+    assert events(pfnlab.Trace.from_requests(offsets, lengths, io_depth)) == expected
+
+
+def test_requests_with_times_complete_when_they_did() -> None:
+    trace = pfnlab.Trace.from_requests(
+        [0, 4096, 8192], [4096] * 3, submit_ns=[0, 5, 9], complete_ns=[9, 5, 12]
+    )
+    assert [(pfn, op) for pfn, op, _ in events(trace)] == [
+        (0, GET), (1, GET), (1, PUT), (0, PUT), (2, GET), (2, PUT),
+    ]  # fmt: skip
+    assert trace.time_ns is not None
+    assert trace.time_ns.tolist() == [0, 5, 5, 9, 9, 12]
+
+
+def test_variants_of_submitter_and_completion() -> None:
+    trace = pfnlab.Trace.from_requests(
+        [0, 4096], [1, 1], 0, submit_atomic=[True, False], pinned=[True, False]
+    )
+    assert events(trace) == [(0, GET, True), (0, PUT, True), (1, LOOKUP, False), (1, LOOKUP, True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0], [1, 2]), "length_bytes: has 2 requests"),
+        (([-1], [1]), "offset_bytes=-1 of request 0"),
+        (([1], [1], -1), "io_depth=-1"),
+    ],
+)
+def test_bad_requests_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(pfnlab.PfnlabError, match=message):
+        pfnlab.Trace.from_requests(*arguments)
+
+
+def test_a_completion_before_its_submission_is_refused() -> None:
+    with pytest.raises(pfnlab.TraceError, match="complete_ns=1 of request 0"):
+        pfnlab.Trace.from_requests([0], [1], submit_ns=[2], complete_ns=[1])
+
+
+# --- Placement --------------------------------------------------------------------------------
+
+
+def test_packed_and_spread_move_whole_areas_in_order() -> None:
+    pfns = np.array([7, 5 * AREA_PAGES + 3, 9 * AREA_PAGES, 7])
+    packed = pfnlab.Trace(pfns).placed("1GiB")
+    assert packed.pfns.tolist() == [7, AREA_PAGES + 3, 2 * AREA_PAGES, 7]
+    spread = pfnlab.Trace(pfns).placed("1GiB", "spread", first_pfn=100)
+    assert spread.pfns.tolist() == [
+        107, 100 + 2 * AREA_PAGES + 3, 100 + 5 * AREA_PAGES, 107,
+    ]  # fmt: skip
+
+
+def test_tenants_each_replay_the_whole_trace_in_order() -> None:
+    placed = sample().placed("1GiB", "tenants", tenants=4)
+    share = (1 << 30) // 4096 // 4
+    for tenant in range(4):
+        mine = [event for event in events(placed) if event[0] // share == tenant]
+        assert [(pfn % share, op, a) for pfn, op, a in mine] == events(sample())
+
+
+def test_a_region_too_small_for_the_touched_areas_is_refused() -> None:
+    trace = pfnlab.Trace(np.array([0, AREA_PAGES]))
+    with pytest.raises(pfnlab.ParameterError, match="region_bytes='128MiB': must hold the touched"):
+        trace.placed("128MiB")
+    with pytest.raises(pfnlab.ParameterError, match="how='spraed': did you mean 'spread'"):
+        trace.placed("1GiB", "spraed")  # type: ignore[arg-type]
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["trace.parquet", "folder"])
+@pytest.mark.parametrize("trace", [sample(), pfnlab.Trace(np.array([], np.int64))], ids=str)
+def test_files_give_back_the_trace(tmp_path: Path, name: str, trace: pfnlab.Trace) -> None:
+    back = pfnlab.load(pfnlab.save(trace, tmp_path / name))
+    assert back.digest() == trace.digest()
+    assert (back.name, back.evidence, dict(back.provenance)) == (
+        trace.name, trace.evidence, dict(trace.provenance),
+    )  # fmt: skip
+    assert {n: c.tolist() for n, c in back.columns().items()} == {
+        n: c.tolist() for n, c in trace.columns().items()
+    }
+
+
+def test_a_folder_is_memory_mapped(tmp_path: Path) -> None:
+    back = pfnlab.load(pfnlab.save(sample(), tmp_path / "folder"))
+    column: Any = back.pfns
+    while column.base is not None and not isinstance(column, np.memmap):
+        column = column.base
+    assert isinstance(column, np.memmap)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 4, 100, -1])
+def test_truncated_files_are_refused(tmp_path: Path, kept: int) -> None:
+    path = pfnlab.save(sample(), tmp_path / "trace.parquet")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(pfnlab.TraceError, match=r"trace\.parquet"):
+        pfnlab.load(path)
+
+
+def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.parquet"
+    pd.DataFrame({"pfn": [1, 2]}).to_parquet(foreign)
+    with pytest.raises(pfnlab.TraceError, match=r"written by pfnlab\.save"):
+        pfnlab.load(foreign)
+    (tmp_path / "garbage").write_bytes(bytes(range(256)))
+    for name in ("garbage", "missing.parquet", "."):
+        with pytest.raises(pfnlab.TraceError):
+            pfnlab.load(tmp_path / name)
+    with pytest.raises(pfnlab.TraceError, match="suffix"):
+        pfnlab.save(sample(), tmp_path / "trace.csv")
+
+
+def test_a_folder_with_a_shrunken_column_is_refused(tmp_path: Path) -> None:
+    folder = pfnlab.save(sample(), tmp_path / "folder")
+    column = folder / "op.npy"
+    column.write_bytes(column.read_bytes()[:-1])
+    with pytest.raises(pfnlab.TraceError, match=r"op\.npy: must be a whole"):
+        pfnlab.load(folder)
+    about = json.loads((folder / native.ABOUT).read_text())
+    (folder / native.ABOUT).write_text(json.dumps(about | {"n_events": 7}))
+    column.unlink()
+    with pytest.raises(pfnlab.TraceError, match="has 3 pfns, its metadata promises 7"):
+        pfnlab.load(folder)
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "no space"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, failure: BaseException) -> None:
+    target = tmp_path / "frame.parquet"
+    target.write_text("before")
+    with pytest.raises(type(failure)), whole_file(target) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert [p.name for p in tmp_path.iterdir()] == ["frame.parquet"]
+    assert target.read_text() == "before"
+
+
+# --- The traces we ship -------------------------------------------------------------------------
+
+
+def test_the_shipped_traces_are_ours_and_wide_enough(root: Path) -> None:
+    paths = sorted(root.glob("data/traces/*.parquet"))
+    assert sum(path.stat().st_size for path in paths) < 5 << 20
+    traces = {path.stem: pfnlab.load(path) for path in paths}
+    assert {trace.evidence for trace in traces.values()} == {"direct", "proxy"}
+    for trace in traces.values():
+        assert {"origin", "command"} <= set(trace.provenance)
+    wide = traces["pgbench"].pfns.astype(np.int64) // AREA_PAGES
+    assert len(np.unique(wide)) >= 64
