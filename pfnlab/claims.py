@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
 from pfnlab.errors import FrameError
+from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
 Kind = Literal["definition", "replayed", "measured"]
@@ -53,21 +53,13 @@ class Verdict:
         return f"**{self.claim} {answer}** ({self.kind}): {self.statement}.\n\n{self.evidence}"
 
 
-def _require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    missing = [name for name in columns if name not in frame]
-    if missing or not len(frame):
-        raise FrameError(
-            f"frame: a claim needs rows and the columns {', '.join(missing) or 'of a sweep'}"
-        )
-
-
 def _label(rows: pd.DataFrame) -> str:
     return f"{rows['source'].iloc[0]} ({rows['evidence'].iloc[0]})"
 
 
 def bounded_dram(frame: pd.DataFrame) -> Verdict:
     """T6: peak resident bytes never exceed the threshold, whatever the region's size."""
-    _require(frame, ["region_bytes", "threshold_bytes", "peak_resident_bytes", "page_table_bytes"])
+    require(frame, ["region_bytes", "threshold_bytes", "peak_resident_bytes", "page_table_bytes"])
     parts, holds = [], True
     for _, rows in frame.groupby("source", sort=False):
         excess = rows["peak_resident_bytes"] / rows["threshold_bytes"]
@@ -93,7 +85,7 @@ def bounded_dram(frame: pd.DataFrame) -> Verdict:
 
 def chunks_amortise(frame: pd.DataFrame) -> Verdict:
     """T7: at 4 KiB granules some chunk or batch divides the shootdowns and keeps the hits."""
-    _require(frame, ["granule_bytes", "chunk_bytes", "batch_chunks", "shootdowns", "faults"])
+    require(frame, ["granule_bytes", "chunk_bytes", "batch_chunks", "shootdowns", "faults"])
     small = frame[frame["granule_bytes"] == frame["granule_bytes"].min()]
     parts, holds = [], True
     for _, rows in small.groupby("source", sort=False):
@@ -128,7 +120,7 @@ def chunks_amortise(frame: pd.DataFrame) -> Verdict:
 
 def small_share_suffices(frame: pd.DataFrame) -> Verdict:
     """T10: with a quarter of the footprint resident, LRA rarely evicts what is needed again."""
-    _require(frame, ["threshold_of_footprint", "refaults", "accesses", "shootdowns"])
+    require(frame, ["threshold_of_footprint", "refaults", "accesses", "shootdowns"])
     nearest = (frame["threshold_of_footprint"] - SHARE_OF_FOOTPRINT).abs()
     at_share = frame[nearest == nearest.min()]
     parts, holds = [], True

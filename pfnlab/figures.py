@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from pfnlab.errors import FrameError
+from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
 # Okabe and Ito's palette, told apart by the colour-blind too; one colour a role, everywhere.
 INK, GREY = "#222222", "#767676"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def _require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    missing = [name for name in columns if name not in frame]
-    if missing or not len(frame):
-        raise FrameError(
-            f"frame: a figure needs rows and the columns {', '.join(missing) or 'of a sweep'}"
-        )
 
 
 def _figure(
@@ -59,7 +50,7 @@ def _end_label(axes: Axes, x: float, y: float, text: str, colour: str, rise: flo
 
 def region_size(frame: pd.DataFrame) -> Figure:
     """Draw peak descriptor DRAM against region size, beside what static descriptors take."""
-    _require(frame, ["region_bytes", "vmemmap_bytes", "peak_resident_bytes", "threshold_bytes"])
+    require(frame, ["region_bytes", "vmemmap_bytes", "peak_resident_bytes", "threshold_bytes"])
     sources = list(frame["source"].unique())
     figure, grid = _figure(
         "Descriptors stay within the threshold while the device grows; page tables come on top",
@@ -93,7 +84,7 @@ _LINES = (
 
 def chunk_size(frame: pd.DataFrame) -> Figure:
     """Draw faults, shootdowns and bytes initialised against size, by which size grows."""
-    _require(frame, ["granule_bytes", "chunk_bytes", "batch_chunks", "miss_ratio", "shootdowns"])
+    require(frame, ["granule_bytes", "chunk_bytes", "batch_chunks", "miss_ratio", "shootdowns"])
     sources = list(frame["source"].unique())
     figure, grid = _figure(
         "One word, three sizes: what a fault populates, what is evicted, what one shootdown covers",
@@ -138,7 +129,7 @@ def _three_sizes(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 def eviction_threshold(frame: pd.DataFrame) -> Figure:
     """Draw faults and shootdowns against the threshold as a share of the footprint."""
-    _require(frame, ["threshold_of_footprint", "cold_faults", "faults", "shootdowns", "accesses"])
+    require(frame, ["threshold_of_footprint", "cold_faults", "faults", "shootdowns", "accesses"])
     figure, (row,) = _figure(
         "A larger threshold buys fewer refaults, until only first touches are left", 1, 2, 11, 4.0
     )
@@ -165,7 +156,7 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
 
 def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
     """Draw one column of any sweep against the parameter that takes most values, by source."""
-    _require(frame, ["source", y])
+    require(frame, ["source", y])
     x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
     others = [name for name in _varying(frame) if name != x]
     figure, ((axes,),) = _figure(f"{y} against {x}", 1, 1, 9, 4.4)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import groupby, product
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pfnlab.costs import Costs, costs_of
 from pfnlab.engine import replay
-from pfnlab.errors import FrameError, ParameterError, near
-from pfnlab.files import whole_file
+from pfnlab.errors import ParameterError, near
+from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params, parameter_of
 from pfnlab.result import COUNTERS
 from pfnlab.trace import Evidence, Trace
@@ -31,7 +24,6 @@ from pfnlab.trace import Evidence, Trace
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
 AXES = (*PARAMETERS, *SHARES)
-METADATA_KEY = b"pfnlab.frame"
 
 
 class Source(Protocol):
@@ -287,28 +279,3 @@ def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
     ]
     added = pd.DataFrame(times, index=frame.index)
     return pd.concat([frame.drop(columns=[c for c in added if c in frame]), added], axis=1)
-
-
-def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Refuse a frame that lacks one of `columns`, or has no rows."""
-    missing = [name for name in columns if name not in frame]
-    if missing or not len(frame):
-        lack = f"columns {', '.join(missing)}" if missing else "rows"
-        raise FrameError(f"frame: has no {lack}; it must come from pfnlab.sweep")
-
-
-def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a sweep's frame as Parquet, with the versions that made it; whole or not at all."""
-    versions = {name: version(name) for name in ("numba", "numpy", "pandas")}
-    about = {"pfnlab": _own_version(), "python": platform.python_version(), **versions}
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(about).encode()}
-    with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
-    return Path(path)
-
-
-def _own_version() -> str:
-    from pfnlab import __version__
-
-    return __version__

@@ -14,7 +14,8 @@ import pandas as pd
 from pfnlab.costs import DEFAULT_PRESET, costs_of
 from pfnlab.errors import NotebookError, near
 from pfnlab.formats import load
-from pfnlab.grid import AXES, Source, points, sweep, write_frame
+from pfnlab.frames import write_frame
+from pfnlab.grid import AXES, Source, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload

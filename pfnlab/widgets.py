@@ -55,7 +55,7 @@ def _control(parameter: Parameter, value: int | str) -> Any:
     """Return the control that fits a field: a dropdown for names, a log2 slider for numbers."""
     about = {
         "description": parameter.name,
-        "description_tooltip": parameter.help,
+        "tooltip": parameter.help,
         "style": _STYLE,
         "layout": _LAYOUT,
         "value": value,

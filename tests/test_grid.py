@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pfnlab
-from pfnlab import grid
+from pfnlab import frames, grid
 from pfnlab.params import PARAMETERS
 from pfnlab.presets import PRESETS
 from pfnlab.result import COUNTERS, DERIVED
@@ -136,9 +136,9 @@ def test_bad_executors_are_refused(executor: Any) -> None:
 
 def test_frames_carry_their_versions(tmp_path: Path) -> None:
     frame = pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), batch_chunks=[1, 2])
-    path = grid.write_frame(frame, tmp_path / "frame.parquet")
+    path = frames.write_frame(frame, tmp_path / "frame.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
-    assert b'"pfnlab": "' in pq.read_schema(path).metadata[grid.METADATA_KEY]
+    assert b'"pfnlab": "' in pq.read_schema(path).metadata[frames.METADATA_KEY]
 
 
 # --- Costs --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Notebooks: as committed, under papermill, with names they do not know; claims, figures, sliders."""
+"""Notebooks as committed and under papermill; the claims, figures and sliders they use."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_parameters_cell_holds_the_vocabulary_at_its_defaults(path: Path) -> None:
     (cell,) = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
-    values = {n.targets[0].id: ast.literal_eval(n.value) for n in ast.parse(cell.source).body}  # type: ignore[attr-defined]
+    values = {n.targets[0].id: ast.literal_eval(n.value) for n in ast.parse(cell.source).body}
     assert set(values) <= set(notebooks.ALLOWED)
     assert {"source", "costs", "out"} <= set(values)
     params = pfnlab.Params(**{name: values[name] for name in PARAMETERS})
