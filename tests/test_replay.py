@@ -48,9 +48,9 @@ def expected(params: pfnlab.Params, events: list[tuple[int, int, bool]]) -> dict
 def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
     """Draw a small odd region, any three sizes, and events that crowd a few granules."""
     granule = 4096 << draw(st.sampled_from([0, 0, 0, 1, 3, 9]))
-    chunk = granule << draw(st.sampled_from([0, 0, 1, 2, 3, 7]))
+    chunk = granule << draw(st.sampled_from([0, 0, 1, 2, 3, 7, 10]))  # 10: several 2 MiB windows
     descriptor = draw(st.sampled_from([64, 64, 32, 128, 4096]))
-    n_pages = draw(st.integers(1, 40 * chunk // descriptor))
+    n_pages = draw(st.integers(1, draw(st.sampled_from([1, 3, 40])) * chunk // descriptor))
     first = draw(st.sampled_from([0, 1, 12345]))
     params = pfnlab.Params(
         region_bytes=n_pages * 4096,
@@ -58,12 +58,15 @@ def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
         descriptor_bytes=descriptor,
         granule_bytes=granule,
         chunk_bytes=chunk,
-        threshold_bytes=chunk + draw(st.integers(0, 4 * chunk)),
+        threshold_bytes=chunk + draw(st.integers(0, 2 * chunk)),
         batch_chunks=draw(st.sampled_from([1, 1, 2, 3, 100])),
         reserve_granules=draw(st.integers(0, 3)),
         flush_ceiling_pages=draw(st.sampled_from([0, 1, 33])),
     )
     pool = draw(st.lists(st.integers(0, n_pages - 1), min_size=1, max_size=12))
+    if draw(st.booleans()):  # pages a granule apart, so that a chunk fills up and others push it
+        step = granule // descriptor
+        pool = [page * step % n_pages for page in range(3 * min(chunk // granule, 8))]
     event = st.tuples(
         st.sampled_from(pool).map(lambda page: first + page),
         st.integers(0, ops),
@@ -241,6 +244,27 @@ def test_bounds_checks_are_on_when_asked_for() -> None:
     bitmap: npt.NDArray[np.uint64] = np.zeros(1, np.uint64)
     with pytest.raises(IndexError):
         is_set(bitmap, 64 * 1000)
+
+
+def test_a_put_cancels_a_failed_get_before_it_drops_a_live_pin() -> None:
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB", threshold_bytes="4KiB")
+    events = [(0, GET, True), (0, GET, False), (0, PUT, True), (64, 0, False), (0, PUT, True)]
+    result = pfnlab.replay(traced(events), params)
+    assert (result.atomic_faults, result.unmatched_puts) == (1, 0)
+    # The second GET's pin was still live when the other chunk came: set aside, not evicted.
+    assert (result.pinned_skips, result.evicted_chunks, result.overcommits) == (1, 0, 1)
+
+
+def test_a_chunk_of_many_windows_leaves_no_page_table_behind() -> None:
+    params = pfnlab.Params(region_bytes="4GiB", chunk_bytes="8MiB", threshold_bytes="8MiB")
+    window = 32768  # pfns whose descriptors share 2 MiB of vmemmap
+    first = [
+        (page, 0, False) for w in range(4) for page in range(w * window, w * window + 32768, 64)
+    ]
+    second = [(page + 4 * window, 0, False) for page, _, _ in first]
+    result = pfnlab.replay(traced(first + second), params)
+    assert (result.page_table_bytes, result.page_table_kept_bytes) == (4 * 4096, 8 * 4096)
+    assert result.evicted_chunks == 1
 
 
 def test_pins_survive_a_growing_table() -> None:

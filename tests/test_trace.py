@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -233,5 +234,8 @@ def test_the_shipped_traces_are_ours_and_wide_enough(root: Path) -> None:
     assert {trace.evidence for trace in traces.values()} == {"direct", "proxy"}
     for trace in traces.values():
         assert {"origin", "command"} <= set(trace.provenance)
+    text = (root / "data" / "README.md").read_text()
+    for path in paths:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text
     wide = traces["pgbench"].pfns.astype(np.int64) // AREA_PAGES
     assert len(np.unique(wide)) >= 64

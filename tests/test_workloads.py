@@ -83,6 +83,7 @@ def test_every_workload_has_a_digest() -> None:
     assert set(DIGESTS) == set(WORKLOADS)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("name", NAMES)
 def test_default_events_are_these(name: str) -> None:
     trace = draw(name)
