@@ -141,7 +141,8 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
         row[0].plot(share, rows["cold_faults"] / accesses, color=colour, ls=":", lw=1.5)
         row[1].plot(share, shootdowns, color=colour, marker="o", lw=2)
         _end_label(row[0], share.iloc[-1], faults.iloc[-1], str(source), colour)
-        _end_label(row[1], share.iloc[0], shootdowns.iloc[0], str(source), colour, 7)
+        middle = len(rows) // 2
+        _end_label(row[1], share.iloc[middle], shootdowns.iloc[middle], str(source), colour, 9)
     row[0].set_ylabel("faults an access (dotted: first touches)")
     row[1].set_ylabel("shootdowns an access")
     row[1].set_yscale("symlog", linthresh=1e-5)
