@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Costs": "costs",
+    "FileError": "errors",
     "Geometry": "geometry",
     "NotebookError": "errors",
     "ParameterError": "errors",
@@ -35,6 +36,7 @@ __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names,
 if TYPE_CHECKING:
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
+    from pfnlab.errors import FileError as FileError
     from pfnlab.errors import NotebookError as NotebookError
     from pfnlab.errors import ParameterError as ParameterError
     from pfnlab.errors import PfnlabError as PfnlabError

@@ -26,6 +26,8 @@ def int64_column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def pfn_column(values: npt.ArrayLike) -> Column:
     """Hold pfns as uint32 or int64: kept as they are where they are one of these."""
     array = _integers("pfns", values)
+    if array.dtype == np.bool_:
+        raise TraceError("pfns: has dtype bool, must be integers")
     if array.dtype.kind == "i" and len(array) and int(array.min()) < 0:
         event = int(np.argmax(array < 0))
         raise TraceError(f"pfn={int(array[event])} in event {event}: must not be negative")

@@ -159,4 +159,8 @@ FIGURES = tuple(f.name for f in fields(Costs) if f.name != "name")
 
 def costs_of(costs: str | Costs) -> Costs:
     """Return a `Costs` as it is, or the preset of that name."""
-    return costs if isinstance(costs, Costs) else Costs.preset(costs)
+    if isinstance(costs, Costs):
+        return costs
+    if not isinstance(costs, str):
+        raise ParameterError("costs", costs, "must be a preset's name or a Costs")
+    return Costs.preset(costs)

@@ -55,11 +55,10 @@ def table(verdicts: list[Verdict]) -> str:
         "|---|---|---|---|---|",
     ]
     for chapter, verdict in zip(CHAPTERS, verdicts, strict=True):
-        answer = "holds" if verdict.holds else "does not hold"
         link = f"[{chapter.notebook}](notebooks/{chapter.notebook}.ipynb)"
         lines.append(
             f"| {verdict.claim}: {verdict.statement} | {verdict.who} | {link} "
-            f"| {answer} ({verdict.kind}) | {verdict.evidence} |"
+            f"| {verdict.answer} ({verdict.kind}) | {verdict.evidence} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -85,8 +84,7 @@ def main() -> int:
     readme = notebooks.ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(), text))
     for verdict in verdicts:
-        answer = "holds" if verdict.holds else "does not hold"
-        print(f"{answer:15}{verdict.claim:4}{verdict.statement}.")
+        print(f"{verdict.answer:15}{verdict.claim:4}{verdict.statement}.")
         print(f"{'':15}{verdict.evidence}\n")
     seconds = time.monotonic() - started
     print(f"frames, pictures, notebooks and verdicts.md are in results/ ({seconds:.0f} s)")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import replay as mechanism
+from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.requests import MAX_EVENTS
 from pfnlab.result import Result
 from pfnlab.trace import Trace
-from pfnlab.units import short_bytes
 
-#: Events between two looks at the clock: Ctrl-C and progress wait for one piece at most.
-PIECE_EVENTS = 1 << 22
+#: Events replayed before the first look at the clock; a piece then grows while it takes less than
+#: `PIECE_S`, so that Ctrl-C and progress never wait long, however dear an event is.
+FIRST_PIECE_EVENTS = 1 << 16
+PIECE_S = 0.05
+STATE = "the state of a replay"
 _PIN_PLACES = 1 << 10
 _OS_PAGE_BYTES = 4096
 
@@ -46,14 +49,17 @@ def replay(
     trace.check(params)
     layout = _layout(trace, params)
     state = _state(trace, params, layout)
-    event = 0
+    event, piece = 0, FIRST_PIECE_EVENTS
     while event < len(trace):
-        stop = min(event + PIECE_EVENTS, len(trace))
+        started = time.perf_counter()
+        stop = min(event + piece, len(trace))
         done = mechanism.replay(layout, state, trace.pfns, trace.ops, trace.atomic, event, stop)
         if on_events is not None:
             on_events(done - event)
         if done < stop:
             state = _with_larger_pin_table(state)
+        elif time.perf_counter() - started < PIECE_S:
+            piece *= 2
         event = done
     return _result(trace, params, state)
 
@@ -97,10 +103,12 @@ def _state(trace: Trace, params: Params, layout: mechanism.Layout) -> mechanism.
     n_windows = geometry.n_windows if _needs_ptes(params) else 0
     n_keys = 1 << layout.chunk_bits if layout.hashed else 0
     n_rows = (n_keys or geometry.n_chunks) + mechanism.FIRST_ROW
-    _check_fits(
-        params, len(trace), [8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys]
-    )
-    if n_rows >= 2**31 or len(trace) >= 2**31:
+    table_bytes = (8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys)
+    # An event touches one page of each table at most.
+    needed = sum(min(size, len(trace) * _OS_PAGE_BYTES) for size in table_bytes)
+    region = PARAMETERS["region_bytes"].show(params.region_bytes)
+    check_fits(needed, "region_bytes", region, STATE)
+    if n_rows >= MAX_EVENTS or len(trace) >= MAX_EVENTS:
         raise TraceError(f"trace {trace.name!r}: must have fewer than 2**31 events and chunks")
     try:
         state = mechanism.State(
@@ -115,34 +123,11 @@ def _state(trace: Trace, params: Params, layout: mechanism.Layout) -> mechanism.
             counts=np.zeros(mechanism.N_COUNTS, np.int64),
         )
     except MemoryError:
-        raise _too_large(params, "the memory that can be allocated") from None
+        requirement = f"{STATE} must fit in the memory that can be allocated"
+        raise ParameterError("region_bytes", region, requirement) from None
     state.chunks[mechanism.HEAD, (mechanism.PREV, mechanism.NEXT)] = mechanism.HEAD
     state.counts[mechanism.RESERVE] = params.reserve_granules
     return state
-
-
-def _check_fits(params: Params, n_events: int, table_bytes: list[int]) -> None:
-    """Refuse tables that would outgrow memory, knowing that an event touches one page of each."""
-    needed = sum(min(size, n_events * _OS_PAGE_BYTES) for size in table_bytes)
-    available = available_bytes()
-    if needed > available:
-        raise _too_large(params, f"{short_bytes(needed)}; {short_bytes(available)} is available")
-
-
-def _too_large(params: Params, why: str) -> ParameterError:
-    region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    requirement = f"the state of a replay must fit in memory, it would need {why}"
-    return ParameterError("region_bytes", region, requirement)
-
-
-def available_bytes() -> int:
-    """Memory that can be allocated without swapping, as far as the system tells."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        facts = dict(line.split(":", 1) for line in lines)
-        return int(facts["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _with_larger_pin_table(state: mechanism.State) -> mechanism.State:

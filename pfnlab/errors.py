@@ -34,6 +34,10 @@ class TraceError(PfnlabError, ValueError):
     """A trace, or a file that should hold one, is not what it must be."""
 
 
+class FileError(PfnlabError, OSError):
+    """A file can't be written or read; names the file and why."""
+
+
 class FrameError(PfnlabError, ValueError):
     """A sweep frame lacks what a claim or a figure needs."""
 

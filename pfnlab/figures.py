@@ -129,13 +129,14 @@ def _three_sizes(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 def eviction_threshold(frame: pd.DataFrame) -> Figure:
     """Draw faults and shootdowns against the threshold as a share of the footprint."""
-    require(frame, ["threshold_of_footprint", "cold_faults", "faults", "shootdowns", "accesses"])
+    require(frame, ["threshold_bytes", "footprint_bytes", "cold_faults", "faults", "shootdowns"])
     figure, (row,) = _figure(
         "A larger threshold buys fewer refaults, until only first touches are left", 1, 2, 11, 4.0
     )
     for colour, (source, some) in zip(COLOURS, frame.groupby("source", sort=False), strict=False):
-        rows = some.sort_values("threshold_of_footprint")
-        share, accesses = rows["threshold_of_footprint"], rows["accesses"].clip(lower=1)
+        rows = some.sort_values("threshold_bytes")
+        share = rows["threshold_bytes"] / rows["footprint_bytes"].clip(lower=1)
+        accesses = rows["accesses"].clip(lower=1)
         faults, shootdowns = rows["faults"] / accesses, rows["shootdowns"] / accesses
         row[0].plot(share, faults, color=colour, marker="o", lw=2)
         row[0].plot(share, rows["cold_faults"] / accesses, color=colour, ls=":", lw=1.5)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp, mkstemp
 
-from pfnlab.errors import PfnlabError
+from pfnlab.errors import FileError
 
 
 @contextmanager
@@ -20,17 +20,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     the final name before stands there still.
     """
     target = Path(path)
-    handle, name = _beside(target)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target}: can't be written, it exists and is no regular file")
+    with _named(target):
+        handle, name = mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=_parent(target))
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -38,17 +41,30 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success it takes the final, still free, name."""
     target = Path(path)
     if target.exists():
-        raise PfnlabError(f"{target}: must not exist yet")
-    temporary = Path(mkdtemp(prefix=f".{target.name}.", dir=_parent(target)))
+        raise FileError(f"{target}: can't be written, it must not exist yet")
+    with _named(target):
+        temporary = Path(mkdtemp(prefix=f".{target.name}.", dir=_parent(target)))
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                sync(file)
+            temporary.chmod(0o777 & ~_umask())
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Say which file could not be written; libraries name their temporary one, or none."""
     try:
-        yield temporary
-        for file in temporary.iterdir():
-            sync(file)
-        temporary.chmod(0o777 & ~_umask())
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except FileError:
         raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise FileError(f"{target}: can't be written ({why})") from error
 
 
 def sync(path: Path) -> None:
@@ -57,15 +73,8 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _beside(target: Path) -> tuple[int, str]:
-    return mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=_parent(target))
-
-
 def _parent(target: Path) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PfnlabError(f"{target}: its folder can't be made ({error.strerror})") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
     return target.parent
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby, product
+from numbers import Real
 from typing import Any, Protocol
 
 import pandas as pd
@@ -60,7 +61,9 @@ class Point:
 
     def with_threshold(self, whole_bytes: int) -> Params:
         """Return the parameters with the threshold a share of `whole_bytes`, one chunk at least."""
-        threshold = max(int(self.value * whole_bytes), self.params.chunk_bytes)
+        # Beyond any region a larger share changes nothing, and a float may be as large as it likes.
+        largest = PARAMETERS["threshold_bytes"].maximum
+        threshold = max(int(min(self.value * whole_bytes, largest)), self.params.chunk_bytes)
         return self.params.replace(threshold_bytes=threshold)
 
 
@@ -81,6 +84,11 @@ def points(
         point = _point(len(found), params, dict(zip(axes, values, strict=True)), skip_invalid)
         if point is not None:
             found.append(point)
+    if not found:
+        names = ", ".join(axes)
+        raise ParameterError(
+            names, "?", "no point of the grid has parameters that can stand together"
+        )
     return found
 
 
@@ -88,7 +96,7 @@ def _check_axes(axes: Mapping[str, Sequence[Any]]) -> None:
     for name, values in axes.items():
         if name not in AXES:
             raise ParameterError(name, values, f"no such axis; {near(name, AXES)}")
-        if isinstance(values, str | bytes) or not isinstance(values, Iterable) or not len(values):
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not len(values):
             raise ParameterError(name, values, "an axis must be a list of values, at least one")
     setting = [name for name in (*SHARES, "threshold_bytes") if name in axes]
     if len(setting) > 1:
@@ -113,9 +121,9 @@ def _point(index: int, params: Params, values: dict[str, Any], skip: bool) -> Po
 
 
 def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ParameterError(name, value, "must be a number above 0")
-    if not math.isfinite(value) or value <= 0:
+    if not 0 < float(value) < math.inf:
         raise ParameterError(name, value, "must be a number above 0")
     return float(value)
 
@@ -160,6 +168,10 @@ def sweep(
     SweepInterrupted
         On Ctrl-C, with the finished rows in ``.frame``.
     """
+    if not callable(getattr(source, "trace", None)):
+        raise ParameterError(
+            "source", source, "must be a Trace or a workload, not its name or file"
+        )
     todo = points(params or Params(), axes, skip_invalid=skip_invalid)
     chosen = None if costs is None else costs_of(costs)
     n_threads = _n_threads(executor)
@@ -229,11 +241,23 @@ def _in_threads(
             running = {pool.submit(row, point, look): point for point in todo}
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
+                for future in sorted(
+                    done, key=_failed
+                ):  # what is finished counts, then what failed
                     yield running.pop(future), future.result()
+        except KeyboardInterrupt:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            finished = [future for future in running if not _failed(future)]
+            yield from ((running[future], future.result()) for future in finished)
+            raise
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
+
+
+def _failed(future: Future[dict[str, Any]]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 def _row(

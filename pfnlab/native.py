@@ -21,6 +21,8 @@ METADATA_KEY = b"pfnlab.trace"
 ABOUT = "trace.json"
 FACTS = ("name", "page_bytes", "evidence", "provenance", "n_events")
 BATCH_EVENTS = 1 << 20
+# What libraries raise for files that are cut, foreign or not there.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, NotImplementedError)
 
 
 def save(trace: Trace, path: str | os.PathLike[str]) -> Path:
@@ -55,8 +57,9 @@ def _about(trace: Trace) -> str:
         "evidence": trace.evidence,
         "provenance": dict(trace.provenance),
         "n_events": len(trace),
+        "sha256": trace.digest(),
     }
-    return json.dumps(facts, sort_keys=True)
+    return json.dumps(facts, sort_keys=True, default=str)
 
 
 def _columns(trace: Trace) -> dict[str, Any]:
@@ -97,20 +100,28 @@ def _save_folder(trace: Trace, target: Path) -> None:
 def _load_parquet(path: Path) -> Trace:
     try:
         with pq.ParquetFile(path) as file:
-            about = _parse_about(path, (file.schema_arrow.metadata or {}).get(METADATA_KEY))
+            about, sha256 = _parse_about(path, (file.schema_arrow.metadata or {}).get(METADATA_KEY))
             names = [name for name in COLUMNS if name in file.schema_arrow.names]
             columns = {name: _empty(file, name) for name in names}
             start = 0
             for batch in file.iter_batches(BATCH_EVENTS, columns=names):
                 for name in names:
+                    if batch.column(name).null_count:
+                        raise TraceError(
+                            f"{path}: column {name} has a missing value, must have none"
+                        )
                     values = batch.column(name).to_numpy(zero_copy_only=False)
                     columns[name][start : start + len(values)] = values
                 start += batch.num_rows
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, TraceError | FileNotFoundError):
+    except (pa.ArrowException, *UNREADABLE) as error:
+        if isinstance(error, TraceError):
             raise
         raise TraceError(f"{path}: must be a whole Parquet trace ({_first_line(error)})") from error
-    return _trace(path, about, columns)
+    trace = _trace(path, about, columns)
+    # A flipped bit can be valid Parquet; a folder is mapped, so it is not read whole for this.
+    if sha256 is not None and trace.digest() != sha256:
+        raise TraceError(f"{path}: its events are not those that were saved (sha256 differs)")
+    return trace
 
 
 def _empty(file: pq.ParquetFile, name: str) -> Any:
@@ -119,14 +130,15 @@ def _empty(file: pq.ParquetFile, name: str) -> Any:
 
 
 def _load_folder(path: Path) -> Trace:
-    about = _parse_about(path, (path / ABOUT).read_bytes() if (path / ABOUT).exists() else None)
+    text = (path / ABOUT).read_bytes() if (path / ABOUT).is_file() else None
+    about, _ = _parse_about(path, text)
     columns = {}
     for name in COLUMNS:
         file = path / f"{name}.npy"
         if file.exists():
             try:
                 columns[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
+            except (EOFError, *UNREADABLE) as error:
                 # An empty column can't be mapped; np.load then says so, and reads it whole.
                 columns[name] = _load_small(file, error)
     return _trace(path, about, columns)
@@ -135,14 +147,14 @@ def _load_folder(path: Path) -> Trace:
 def _load_small(file: Path, error: Exception) -> Any:
     try:
         column = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (EOFError, *UNREADABLE):
         column = None
-    if column is None or len(column):
+    if column is None or column.shape != (0,):
         raise TraceError(f"{file}: must be a whole .npy column ({_first_line(error)})") from error
     return column
 
 
-def _parse_about(path: Path, text: bytes | None) -> dict[str, Any]:
+def _parse_about(path: Path, text: bytes | None) -> tuple[dict[str, Any], str | None]:
     if text is None:
         raise TraceError(
             f"{path}: must be a trace written by pfnlab.save; for other tables, "
@@ -150,10 +162,8 @@ def _parse_about(path: Path, text: bytes | None) -> dict[str, Any]:
         )
     try:
         about = json.loads(text)
-        return {
-            key: about[key] for key in ("name", "page_bytes", "evidence", "provenance", "n_events")
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        return {key: about[key] for key in FACTS}, about.get("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TraceError(f"{path}: its trace metadata must be whole ({error!r})") from error
 
 
@@ -164,7 +174,7 @@ def _trace(path: Path, about: dict[str, Any], columns: dict[str, Any]) -> Trace:
         raise TraceError(f"{path}: has {found} pfns, its metadata promises {n_events}")
     try:
         return Trace(**{COLUMNS[name]: column for name, column in columns.items()}, **about)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise TraceError(f"{path}: {error}") from error
 
 

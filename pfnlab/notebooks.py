@@ -15,7 +15,7 @@ from pfnlab.costs import DEFAULT_PRESET, costs_of
 from pfnlab.errors import NotebookError, near
 from pfnlab.formats import load
 from pfnlab.frames import write_frame
-from pfnlab.grid import AXES, Source, points, sweep
+from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
@@ -60,10 +60,16 @@ class Request:
         """
         chosen = params or self.params
         axes = self._axes_for(chosen)
-        frames = [
-            sweep(source, chosen, costs=self.costs, executor=_n_cpus(), skip_invalid=True, **axes)
-            for source in self._placed(axes)
-        ]
+        frames: list[pd.DataFrame] = []
+        try:
+            for source in self._placed(axes):
+                frame = sweep(
+                    source, chosen, costs=self.costs, executor=_n_cpus(), skip_invalid=True, **axes
+                )
+                frames.append(frame)
+        except SweepInterrupted as interrupt:
+            interrupt.frame = pd.concat([*frames, interrupt.frame], ignore_index=True)
+            raise
         return pd.concat(frames, ignore_index=True)
 
     def save(self, frame: pd.DataFrame) -> str:
@@ -72,7 +78,7 @@ class Request:
             return f"{len(frame)} points; set `out` to keep the frame"
         return f"{len(frame)} points in {write_frame(frame, self.out)}"
 
-    def _axes_for(self, params: Params) -> dict[str, list[Any]]:
+    def _axes_for(self, params: Params) -> dict[str, Any]:
         moved = {n for n in PARAMETERS if getattr(params, n) != getattr(self.params, n)}
         if "threshold_bytes" in moved:
             moved |= {"threshold_fraction", "threshold_of_footprint"}
@@ -101,30 +107,59 @@ def request(namespace: Mapping[str, Any]) -> Request:
     ParameterError
         For a value that its field refuses.
     """
-    for name in sorted(set(_assigned(namespace.get("In", ())))):
+    assigned, injected = _assigned(namespace.get("In", ()))
+    for name in sorted({*assigned, *injected}):
         if name not in ALLOWED:
             raise NotebookError(f"{name}: no such notebook parameter; {near(name, ALLOWED)}")
     params = Params(**{name: namespace[name] for name in PARAMETERS if name in namespace})
-    axes = {name: namespace[f"{name}_axis"] for name in AXES if namespace.get(f"{name}_axis")}
+    dropped = _overruled(injected)
+    given = {name: namespace.get(f"{name}_axis") for name in AXES if name not in dropped}
+    axes = {name: values for name, values in given.items() if values not in (None, [], ())}
     points(params, axes, skip_invalid=True)
-    costs = namespace.get("costs") or DEFAULT_PRESET
+    costs, out = namespace.get("costs") or DEFAULT_PRESET, namespace.get("out")
     costs_of(costs)
-    names = namespace.get("source", ())
-    sources = tuple(find_source(name) for name in ([names] if isinstance(names, str) else names))
-    if not sources:
-        raise NotebookError("source: must name a trace file or a workload")
-    return Request(params=params, sources=sources, axes=axes, costs=costs, out=namespace.get("out"))
+    if out is not None and (not isinstance(out, str) or Path(out).is_dir()):
+        raise NotebookError(f"out={out!r}: must be None or the path of a Parquet file")
+    sources = tuple(find_source(name) for name in _names(namespace.get("source", ())))
+    return Request(params=params, sources=sources, axes=axes, costs=costs, out=out)
 
 
-def _assigned(cells: Iterable[str]) -> Iterator[str]:
-    """Names assigned by the parameters cell and by the cell that papermill injected after it."""
+def _names(source: object) -> list[str]:
+    names = [source] if isinstance(source, str) else source
+    if (
+        not isinstance(names, list | tuple)
+        or not all(isinstance(n, str) for n in names)
+        or not names
+    ):
+        raise NotebookError(
+            f"source={source!r}: must name a trace file or a workload, or list some"
+        )
+    return list(names)
+
+
+def _overruled(injected: set[str]) -> set[str]:
+    """Axes of the notebook's own that an injected field, or another axis of its, overrules."""
+    fields = {name.removesuffix("_axis") for name in injected}
+    dropped = fields | (
+        {*SHARES, "threshold_bytes"} if fields & {*SHARES, "threshold_bytes"} else set()
+    )
+    return {name for name in dropped if f"{name}_axis" not in injected}
+
+
+def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Names assigned by the parameters cell, and by the cell that papermill injected after it."""
+    assigned: set[str] = set()
+    injected: set[str] = set()
     for cell in cells:
         try:
-            targets = [t for node in ast.parse(cell).body for t in _targets(node)]
+            targets = {t for node in ast.parse(cell).body for t in _targets(node)}
         except SyntaxError:  # a cell of magics
             continue
-        if cell.startswith("# Parameters") or {"source", "costs"} <= set(targets):
-            yield from targets
+        if cell.startswith("# Parameters"):
+            injected |= targets
+        elif {"source", "costs"} <= targets:
+            assigned |= targets
+    return assigned, injected
 
 
 def _targets(node: ast.stmt) -> list[str]:

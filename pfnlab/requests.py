@@ -11,6 +11,9 @@ from pfnlab.errors import ParameterError, TraceError
 
 LOOKUP, GET, PUT = 0, 1, 2
 
+#: A trace has fewer events than this, because a replay counts pins of a chunk in 32 bits.
+MAX_EVENTS = 2**31
+
 Int64s = npt.NDArray[np.int64]
 
 
@@ -32,7 +35,7 @@ class Halves:
 
 def by_depth(n_requests: int, io_depth: int) -> Halves:
     """Order halves so that a request completes once `io_depth` later ones were submitted."""
-    if io_depth < 0:
+    if isinstance(io_depth, bool) or not isinstance(io_depth, int) or io_depth < 0:
         raise ParameterError("io_depth", io_depth, "must be 0 (synchronous) or more")
     request = np.arange(n_requests, dtype=np.int64)
     return _in_order(2 * request, 2 * (request + io_depth) + 1)
@@ -68,6 +71,11 @@ def page_runs(offsets: Int64s, lengths: Int64s, page_bytes: int) -> tuple[Int64s
             request = int(negative[0])
             value = int(values[request])
             raise TraceError(f"{name}={value} of request {request}: must not be negative")
+    beyond = np.flatnonzero(offsets > np.iinfo(np.int64).max - lengths)
+    if len(beyond):
+        request = int(beyond[0])
+        value = int(lengths[request])
+        raise TraceError(f"length_bytes={value} of request {request}: must end below 2**63 bytes")
     first = offsets // page_bytes
     last = (offsets + lengths - 1) // page_bytes
     return first, np.where(lengths > 0, last - first + 1, 0)
@@ -75,6 +83,12 @@ def page_runs(offsets: Int64s, lengths: Int64s, page_bytes: int) -> tuple[Int64s
 
 def expand(halves: Halves, first_page: Int64s, n_pages: Int64s) -> tuple[Int64s, Int64s]:
     """Return one page, and the half it belongs to, for every event of `halves`."""
+    # Summed as floats, which can't overflow; the bound is far from their rounding.
+    if n_pages.sum(dtype=np.float64) >= MAX_EVENTS / 2:
+        pages = n_pages.sum(dtype=np.float64)
+        raise TraceError(
+            f"length_bytes: requests cover {pages:.0f} pages, must be < {MAX_EVENTS // 2}"
+        )
     pages_of_half = n_pages[halves.request]
     half = np.repeat(np.arange(len(halves.request), dtype=np.int64), pages_of_half)
     start = np.cumsum(pages_of_half) - pages_of_half

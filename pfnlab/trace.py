@@ -140,31 +140,31 @@ class Trace:
         page_bytes, **about
             Page size, and `name`, `evidence`, `provenance` as for `Trace`.
         """
-        offsets, lengths = (
-            int64_column("offset_bytes", offset_bytes),
-            int64_column("length_bytes", length_bytes),
+        offsets = int64_column("offset_bytes", offset_bytes)
+        lengths = _a_request(
+            "length_bytes", int64_column("length_bytes", length_bytes), len(offsets)
         )
-        if len(offsets) != len(lengths):
-            raise TraceError(
-                f"length_bytes: has {len(lengths)} requests, offset_bytes {len(offsets)}"
-            )
+        atomic = _a_request("submit_atomic", np.asarray(submit_atomic), len(offsets))
+        takes = _a_request("pinned", np.asarray(pinned), len(offsets))
         if (submit_ns is None) != (complete_ns is None):
             raise TraceError("submit_ns and complete_ns: give both or neither")
         if submit_ns is None or complete_ns is None:
             halves, times = requests.by_depth(len(offsets), io_depth), None
         else:
-            times = np.stack(
-                [int64_column("submit_ns", submit_ns), int64_column("complete_ns", complete_ns)]
+            submit = _a_request("submit_ns", int64_column("submit_ns", submit_ns), len(offsets))
+            complete = _a_request(
+                "complete_ns", int64_column("complete_ns", complete_ns), len(offsets)
             )
-            halves = requests.by_time(times[0], times[1])
+            halves, times = requests.by_time(submit, complete), np.stack([submit, complete])
         pages, half = requests.expand(halves, *requests.page_runs(offsets, lengths, page_bytes))
         request, completes = halves.request[half], halves.completes[half]
-        takes = np.broadcast_to(pinned, len(offsets))[request]
         return cls(
             pages,
-            ops=np.where(takes, np.where(completes, PUT, GET), LOOKUP).astype(np.uint8),
-            atomic=completes | np.broadcast_to(submit_atomic, len(offsets))[request],
-            cpus=None if cpus is None else np.asarray(cpus)[request],
+            ops=np.where(takes[request], np.where(completes, PUT, GET), LOOKUP).astype(np.uint8),
+            atomic=completes | (atomic[request] != 0),
+            cpus=None
+            if cpus is None
+            else _a_request("cpus", np.asarray(cpus), len(offsets))[request],
             time_ns=None if times is None else times[completes.astype(np.int8), request],
             page_bytes=page_bytes,
             **about,
@@ -219,8 +219,9 @@ class Trace:
         ParameterError
             If the region can't hold what the trace touches.
         """
-        region = Params(region_bytes=region_bytes, page_bytes=self.page_bytes)
-        if tenants < 1 or (tenants > 1 and how != "tenants"):
+        region = Params(region_bytes=region_bytes, page_bytes=self.page_bytes, first_pfn=first_pfn)
+        whole = isinstance(tenants, int) and not isinstance(tenants, bool)
+        if not whole or tenants < 1 or (tenants > 1 and how != "tenants"):
             raise ParameterError("tenants", tenants, "must be 1, or more with how='tenants'")
         origin = self.placement.origin if self.placement else self
         share = region.region_bytes // tenants // self.page_bytes
@@ -250,8 +251,11 @@ class Trace:
         )
 
 
-def _check_lengths(n_requests: int, **columns: npt.NDArray[np.int64]) -> None:
-    for name, column in columns.items():
-        if len(column) != n_requests:
-            requirement = f"must have as many as offset_bytes ({n_requests})"
-            raise TraceError(f"{name}: has {len(column)} requests, {requirement}")
+def _a_request(name: str, values: npt.NDArray[Any], n_requests: int) -> npt.NDArray[Any]:
+    """Return one value a request; a single value stands for all."""
+    if values.ndim == 0:
+        return np.broadcast_to(values, n_requests)
+    if values.ndim != 1 or len(values) != n_requests:
+        requirement = f"must have as many as offset_bytes ({n_requests})"
+        raise TraceError(f"{name}: has {len(values)} requests, {requirement}")
+    return values

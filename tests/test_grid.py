@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pfnlab
-from pfnlab import frames, grid
+from pfnlab import frames, grid, memory
 from pfnlab.params import PARAMETERS
 from pfnlab.presets import PRESETS
 from pfnlab.result import COUNTERS, DERIVED
@@ -40,6 +40,7 @@ def test_points_are_the_product_in_order() -> None:
         ({"chunk_bytes": "2MiB"}, "chunk_bytes='2MiB': an axis must be a list"),
         ({"chunk_bytes": [3]}, "chunk_bytes=3: must be a power of two"),
         ({"granule_bytes": ["4MiB"]}, "chunk_bytes='2MiB': must be at least granule_bytes"),
+        ({"granule_bytes": ["4MiB"], "chunk_bytes": ["2MiB"]}, "chunk_bytes='2MiB'"),
         ({"threshold_fraction": [0]}, "threshold_fraction=0: must be a number above 0"),
         ({"threshold_fraction": [math.nan]}, "threshold_fraction=nan: must be a number above 0"),
         (
@@ -126,6 +127,24 @@ def test_an_interrupt_keeps_the_finished_points(
     frame = caught.value.frame
     assert 1 <= len(frame) <= 2
     assert frame["batch_chunks"].tolist() == sorted(frame["batch_chunks"])
+
+
+def test_a_huge_share_is_no_more_than_everything() -> None:
+    params = pfnlab.Params(region_bytes="1GiB")
+    frame = pfnlab.sweep(small(), params, threshold_fraction=[1.0, 1e30, 1e308])
+    assert frame["faults"].nunique() == 1
+
+
+@pytest.mark.parametrize("source", ["zipf", None, "data/traces/pgbench.parquet"])
+def test_a_source_is_no_name(source: Any) -> None:
+    with pytest.raises(pfnlab.ParameterError, match="source="):
+        pfnlab.sweep(source)
+
+
+def test_events_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
+    with pytest.raises(pfnlab.ParameterError, match="n_events=1000000: the events of a workload"):
+        pfnlab.workload("zipf").trace(pfnlab.Params())
 
 
 @pytest.mark.parametrize("executor", [0, -1, 1.5, "2", True])

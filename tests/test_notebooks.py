@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,8 +94,9 @@ def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path
         path.stem,
         {
             "source": str(small_trace),
-            "region_bytes_axis": ["16GiB", "64GiB"] if path.stem == "02_region_size" else [],
-            "threshold_bytes": "4MiB",
+            "region_bytes": "16GiB",
+            "chunk_bytes": "64KiB",
+            **({"region_bytes_axis": ["16GiB", "64GiB"]} if path.stem == "02_region_size" else {}),
             "out": str(out),
         },
         tmp_path / "out.ipynb",
@@ -106,18 +108,34 @@ def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path
     assert frame["event_ns"].gt(0).all()
 
 
-def test_the_command_of_the_readme(small_trace: Path, tmp_path: Path, root: Path) -> None:
-    out = tmp_path / "frame.parquet"
-    done = papermill(
-        *("notebooks/03_chunk_size.ipynb", str(tmp_path / "out.ipynb")),
-        *("-p", "source", str(small_trace)),
-        *("-y", "chunk_bytes_axis: [64KiB, 2MiB]"),
-        *("-p", "out", str(out)),
-        *("-y", "batch_chunks_axis: [1]\ngranule_bytes_axis: [64KiB]"),
-        cwd=root,
+def test_the_command_of_the_readme(tmp_path: Path, root: Path) -> None:
+    command = "-p source data/traces/pgbench.parquet -y 'chunk_bytes_axis: [64KiB, 2MiB]' -p out"
+    assert (
+        f"papermill notebooks/03_chunk_size.ipynb out.ipynb {command} frame.parquet"
+        in (root / "README.md").read_text()
     )
+    out = tmp_path / "frame.parquet"
+    arguments = ["notebooks/03_chunk_size.ipynb", str(tmp_path / "out.ipynb")]
+    done = papermill(*arguments, *shlex.split(command), str(out), cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert sorted(set(pd.read_parquet(out)["chunk_bytes"])) == [64 << 10, 2 << 20]
+    frame = pd.read_parquet(out)
+    assert sorted(set(frame["chunk_bytes"])) == [64 << 10, 2 << 20]
+    assert set(frame["source"]) == {"pgbench"}
+
+
+def test_an_injected_value_overrules_the_axes_of_the_notebook() -> None:
+    own = "source = 'zipf'\ncosts = 'hvo-8s'\nchunk_bytes_axis = ['64KiB', '2MiB']"
+    own += "\nthreshold_of_footprint_axis = [0.25]"
+    for injected, axes in (
+        ("x = 1", {"chunk_bytes", "threshold_of_footprint"}),
+        ("chunk_bytes = 4096", {"threshold_of_footprint"}),
+        ("threshold_bytes = '4MiB'", {"chunk_bytes"}),
+        ("threshold_bytes_axis = ['8MiB']", {"chunk_bytes", "threshold_bytes"}),
+    ):
+        namespace: dict[str, Any] = {}
+        exec(f"{own}\n{injected}", {}, namespace)  # noqa: S102 - the lines above
+        namespace["In"] = [own, "" if injected == "x = 1" else f"# Parameters\n{injected}"]
+        assert set(notebooks.request(namespace).axes) == axes
 
 
 def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path) -> None:
@@ -133,7 +151,12 @@ def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path)
     [
         ("chunk_bytes_axs = [1]", "chunk_bytes_axs: no such notebook parameter"),
         ("source = 'zipff'", "source='zipff': no such workload or trace file; did you mean 'zipf'"),
-        ("source = []", "source: must name a trace file or a workload"),
+        ("source = []", "source=[]: must name a trace file or a workload"),
+        ("source = 5", "source=5: must name a trace file or a workload"),
+        ("costs = 5", "costs=5: must be a preset's name"),
+        ("out = 5", "out=5: must be None or the path"),
+        ("out = '.'", "out='.': must be None or the path"),
+        ("chunk_bytes_axis = 0", "chunk_bytes=0: an axis must be a list"),
         ("costs = 'hvo'", "costs='hvo': no such preset"),
         ("chunk_bytes = 3", "chunk_bytes=3: must be a power of two"),
         ("batch_chunks_axis = [0]", "batch_chunks=0: must be between"),
@@ -174,12 +197,33 @@ def test_the_readme_table_is_what_the_run_writes(
 def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:
     region, chunk, threshold = (frames[chapter.notebook] for chapter in demo.CHAPTERS)
     over = region.assign(peak_resident_bytes=region["threshold_bytes"] + 1)
-    assert claims.bounded_dram(region).holds
-    assert not claims.bounded_dram(over).holds
-    assert claims.chunks_amortise(chunk).holds
-    assert not claims.chunks_amortise(chunk.assign(shootdowns=1000)).holds
-    assert claims.small_share_suffices(threshold.assign(refaults=0)).holds
-    assert not claims.small_share_suffices(threshold.assign(refaults=threshold["accesses"])).holds
+    assert claims.bounded_dram(region).holds is True
+    assert claims.bounded_dram(over).holds is False
+    assert claims.chunks_amortise(chunk).holds is True
+    assert claims.chunks_amortise(chunk.assign(shootdowns=1000)).holds is False
+    assert claims.small_share_suffices(threshold.assign(refaults=0)).holds is True
+    all_again = threshold.assign(refaults=threshold["accesses"])
+    assert claims.small_share_suffices(all_again).holds is False
+
+
+def test_verdicts_stay_open_where_a_frame_can_not_tell(frames: dict[str, pd.DataFrame]) -> None:
+    region, chunk, threshold = (frames[chapter.notebook] for chapter in demo.CHAPTERS)
+    one_region = region[region["region_bytes"] == region["region_bytes"].max()]
+    assert claims.bounded_dram(one_region).holds is None
+    assert claims.bounded_dram(region.assign(evicted_chunks=0)).holds is None
+    assert claims.chunks_amortise(chunk.assign(shootdowns=0)).holds is None
+    assert claims.chunks_amortise(chunk[chunk["batch_chunks"] == 1].head(1)).holds is None
+    whole = threshold[threshold["threshold_of_footprint"] == 1.0]
+    assert claims.small_share_suffices(whole).holds is None
+    assert "needs a row near 25%, has 100%" in claims.small_share_suffices(whole).evidence
+    pinned = threshold.assign(peak_resident_bytes=threshold["footprint_bytes"])
+    assert claims.small_share_suffices(pinned).holds is None
+
+
+def test_a_verdict_does_not_mix_thresholds() -> None:
+    trace, params = pfnlab.load(notebooks.ROOT / "data/traces/sqlite.parquet"), pfnlab.Params()
+    frame = pfnlab.sweep(trace, params, threshold_of_footprint=[0.02, 1.0], chunk_bytes=["4KiB"])
+    assert claims.chunks_amortise(frame).holds is None
 
 
 @pytest.mark.parametrize(("name", "verdict", "figure"), CLAIMS, ids=[c[0] for c in CLAIMS])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import engine
+from pfnlab import engine, memory
 from pfnlab.requests import GET, PUT
 from tests import reference
 
@@ -89,7 +89,7 @@ def test_pieces_tables_and_dtypes_change_nothing(case: Case, piece: int) -> None
     trace = traced(events)
     whole = pfnlab.replay(trace, params).counts()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "PIECE_EVENTS", piece)
+        patch.setattr(engine, "FIRST_PIECE_EVENTS", piece)
         patch.setattr(engine, "_PIN_PLACES", 2)
         patch.setattr(engine, "_is_hashed", lambda trace, geometry: True)
         narrow = pfnlab.Trace(trace.pfns.astype(np.uint32), trace.ops, trace.atomic)
@@ -230,7 +230,7 @@ REFUSED: list[tuple[pfnlab.Trace, dict[str, Any], str]] = [
 def test_bad_replays_are_refused_by_name(
     trace: pfnlab.Trace, fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "available_bytes", lambda: 4 << 30)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 4 << 30)
     with pytest.raises(pfnlab.PfnlabError, match=re.escape(message)):
         pfnlab.replay(trace, pfnlab.Params(**fields))
 

@@ -8,12 +8,43 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import numpy as np, pfnlab
 trace = pfnlab.Trace(np.arange(0, 64 * 100, 64))
 params = pfnlab.Params(chunk_bytes=4096, threshold_bytes=8 * 4096)
 print(pfnlab.replay(trace, params).evicted_chunks)
 """
+
+
+MEMORY = """
+import resource, sys
+import numpy as np, pfnlab
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+granule, chunk, n_events = *sys.argv[1:3], int(sys.argv[3])
+params = pfnlab.Params(
+    region_bytes="64TiB", granule_bytes=granule, chunk_bytes=chunk, threshold_bytes="1TiB"
+)
+pfns = np.random.default_rng(1).integers(0, params.n_pages, n_events)
+pins = pfnlab.Trace(pfns, np.ones(n_events, np.uint8))
+pfnlab.replay(pfnlab.Trace(pfns[:1], pins.ops[:1]), params)  # compiles
+before = peak_bytes()
+assert pfnlab.replay(pins, params).accesses == n_events
+print((peak_bytes() - before) >> 20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("granule", "chunk"), [("4KiB", "4KiB"), ("4KiB", "2MiB"), ("2MiB", "1TiB")]
+)
+def test_a_64_tib_region_takes_memory_for_what_is_touched_only(
+    granule: str, chunk: str, root: Path
+) -> None:
+    command = [sys.executable, "-c", MEMORY, granule, chunk, "1000000"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 512
 
 
 def replayed(tree: Path) -> str:

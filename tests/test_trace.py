@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,7 @@ def test_columns_are_read_only() -> None:
         (([-1],), "pfn=-1 in event 0: must not be negative"),
         (([0.5],), "pfns: has dtype float64, must be integers"),
         (([[1]],), "must be one-dimensional"),
+        (([True],), "pfns: has dtype bool"),
         (([2**63],), "must be below 2"),
         (([1, 2], [0]), "ops: has 1 events, must have as many as pfns"),
         (([1, 2], [0, 3]), "ops=3 in event 1: must be LOOKUP 0, GET 1 or PUT 2"),
@@ -114,11 +117,22 @@ def test_variants_of_submitter_and_completion() -> None:
         (([0], [1, 2]), "length_bytes: has 2 requests"),
         (([-1], [1]), "offset_bytes=-1 of request 0"),
         (([1], [1], -1), "io_depth=-1"),
+        (([1], [1], 1.5), "io_depth=1.5"),
+        (([2**62], [2**62]), "length_bytes=4611686018427387904 of request 0: must end below"),
+        (([0], [2**62]), "length_bytes: requests cover 1125899906842624 pages"),
     ],
 )
 def test_bad_requests_are_refused(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(pfnlab.PfnlabError, match=message):
         pfnlab.Trace.from_requests(*arguments)
+
+
+@pytest.mark.parametrize("column", ["cpus", "submit_atomic", "pinned"])
+def test_columns_of_requests_are_as_many(column: str) -> None:
+    with pytest.raises(pfnlab.TraceError, match=f"{column}: has 3 requests, must have as many"):
+        pfnlab.Trace.from_requests([0, 1], [1, 1], **{column: [1, 0, 1]})  # type: ignore[arg-type]
+    with pytest.raises(pfnlab.TraceError, match="submit_ns: has 1 requests"):
+        pfnlab.Trace.from_requests([0, 1], [1, 1], submit_ns=[5], complete_ns=[6])
 
 
 def test_a_completion_before_its_submission_is_refused() -> None:
@@ -187,6 +201,19 @@ def test_truncated_files_are_refused(tmp_path: Path, kept: int) -> None:
         pfnlab.load(path)
 
 
+def test_missing_values_and_flipped_bits_are_refused(tmp_path: Path) -> None:
+    path = pfnlab.save(sample(), tmp_path / "trace.parquet")
+    table = pq.read_table(path)
+    holes = pa.array([5, None, 5], pa.uint32())
+    pq.write_table(table.set_column(0, table.schema.field(0), holes), path)
+    with pytest.raises(pfnlab.TraceError, match="column pfn has a missing value"):
+        pfnlab.load(path)
+    other = pa.array([5, 8, 5], pa.uint32())
+    pq.write_table(table.set_column(0, table.schema.field(0), other), path)
+    with pytest.raises(pfnlab.TraceError, match="sha256 differs"):
+        pfnlab.load(path)
+
+
 def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.parquet"
     pd.DataFrame({"pfn": [1, 2]}).to_parquet(foreign)
@@ -217,7 +244,8 @@ def test_a_folder_with_a_shrunken_column_is_refused(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, failure: BaseException) -> None:
     target = tmp_path / "frame.parquet"
     target.write_text("before")
-    with pytest.raises(type(failure)), whole_file(target) as temporary:
+    expected = pfnlab.FileError if isinstance(failure, OSError) else type(failure)
+    with pytest.raises(expected), whole_file(target) as temporary:
         temporary.write_text("half")
         raise failure
     assert [p.name for p in tmp_path.iterdir()] == ["frame.parquet"]

@@ -21,12 +21,13 @@ def load(path: str | os.PathLike[str]) -> Trace:
         If there is no such file, or it is truncated, foreign or of an unknown format.
     """
     source = Path(path)
-    if not source.exists():
-        raise TraceError(f"{source}: no such file or folder")
-    if source.is_dir():
-        return load_native(source)
-    with source.open("rb") as file:
-        head = file.read(len(PARQUET_MAGIC))
+    try:
+        if source.is_dir():
+            return load_native(source)
+        with source.open("rb") as file:
+            head = file.read(len(PARQUET_MAGIC))
+    except OSError as error:
+        raise TraceError(f"{source}: can't be read ({error.strerror})") from error
     if head != PARQUET_MAGIC:
         raise TraceError(f"{source}: must be a native Parquet trace or a folder of .npy columns")
     return load_native(source)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, near
+from pfnlab.memory import check_fits
 from pfnlab.params import Parameter, Params, Unit
 from pfnlab.trace import Evidence, Trace
 from pfnlab.units import format_bytes
@@ -120,6 +121,8 @@ class Spec(ABC):
             least = format_bytes(needed * params.page_bytes)
             requirement = f"must be at least {least} for {self.name}"
             raise ParameterError("region_bytes", format_bytes(params.region_bytes), requirement)
+        # Six bytes an event if pfns are uint32, ten if they are not.
+        check_fits(10 * self.n_events, "n_events", self.n_events, "the events of a workload")
         seed = params.seed if self.seed is None else self.seed
         events = _joined(self.draw(params, seed), self.n_events, params)
         return Trace(
