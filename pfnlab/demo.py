@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from pfnlab import claims, figures, notebooks
 from pfnlab.claims import Verdict
+from pfnlab.errors import NotebookError
 
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
 
@@ -72,6 +73,8 @@ def with_table(readme: str, text: str) -> str:
 def main() -> int:
     """Run the demo from the root of the checkout; 0 if every notebook ran."""
     started = time.monotonic()
+    if not notebooks.FOLDER.is_dir():
+        raise NotebookError(f"{notebooks.FOLDER}: no such folder; run the demo in a checkout")
     folder = notebooks.ROOT / "results"
     folder.mkdir(exist_ok=True)
     print(
