@@ -50,7 +50,8 @@ def _end_label(axes: Axes, x: float, y: float, text: str, colour: str, rise: flo
 
 def region_size(frame: pd.DataFrame) -> Figure:
     """Draw peak descriptor DRAM against region size, beside what static descriptors take."""
-    require(frame, ["region_bytes", "vmemmap_bytes", "peak_resident_bytes", "threshold_bytes"])
+    drawn = ["region_bytes", "vmemmap_bytes", "threshold_bytes"]
+    require(frame, ["source", "evidence", *drawn, "peak_resident_bytes", "page_table_bytes"])
     sources = list(frame["source"].unique())
     figure, grid = _figure(
         "Descriptors stay within the threshold while the device grows; page tables come on top",
@@ -84,7 +85,8 @@ _LINES = (
 
 def chunk_size(frame: pd.DataFrame) -> Figure:
     """Draw faults, shootdowns and bytes initialised against size, by which size grows."""
-    require(frame, ["granule_bytes", "chunk_bytes", "batch_chunks", "miss_ratio", "shootdowns"])
+    drawn = ["granule_bytes", "chunk_bytes", "batch_chunks", "miss_ratio", "shootdowns"]
+    require(frame, ["source", "evidence", *drawn, "populated_bytes"])
     sources = list(frame["source"].unique())
     figure, grid = _figure(
         "One word, three sizes: what a fault populates, what is evicted, what one shootdown covers",
@@ -129,7 +131,8 @@ def _three_sizes(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 def eviction_threshold(frame: pd.DataFrame) -> Figure:
     """Draw faults and shootdowns against the threshold as a share of the footprint."""
-    require(frame, ["threshold_bytes", "footprint_bytes", "cold_faults", "faults", "shootdowns"])
+    drawn = ["threshold_bytes", "footprint_bytes", "accesses", "cold_faults", "faults"]
+    require(frame, ["source", *drawn, "shootdowns"])
     figure, (row,) = _figure(
         "A larger threshold buys fewer refaults, until only first touches are left", 1, 2, 11, 4.0
     )

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pfnlab.errors import FrameError
 from pfnlab.files import whole_file
+from pfnlab.params import PARAMETERS
 
 METADATA_KEY = b"pfnlab.frame"
 VERSIONS_OF = ("numba", "numpy", "pandas", "pfnlab", "pyarrow")
@@ -29,8 +30,13 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a sweep's frame as Parquet, with the versions that made it; whole or not at all."""
-    about = {"python": platform.python_version()} | {name: version(name) for name in VERSIONS_OF}
+    """Write a sweep's frame as Parquet, whole or not at all.
+
+    The metadata hold the values that each parameter took, and the versions that made it.
+    """
+    versions = {name: version(name) for name in VERSIONS_OF}
+    values = {name: frame[name].unique().tolist() for name in PARAMETERS if name in frame}
+    about = {"python": platform.python_version(), **versions, "parameters": values}
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(about).encode()}
     with whole_file(path) as temporary:

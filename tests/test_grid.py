@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -153,11 +154,14 @@ def test_bad_executors_are_refused(executor: Any) -> None:
         pfnlab.sweep(small(), executor=executor)
 
 
-def test_frames_carry_their_versions(tmp_path: Path) -> None:
+def test_frames_carry_their_parameters_and_versions(tmp_path: Path) -> None:
     frame = pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), batch_chunks=[1, 2])
     path = frames.write_frame(frame, tmp_path / "frame.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(path), frame)
-    assert b'"pfnlab": "' in pq.read_schema(path).metadata[frames.METADATA_KEY]
+    about = json.loads(pq.read_schema(path).metadata[frames.METADATA_KEY])
+    assert about["parameters"]["batch_chunks"] == [1, 2]
+    assert set(about["parameters"]) == set(PARAMETERS)
+    assert about["pfnlab"] == pfnlab.__version__
 
 
 # --- Costs --------------------------------------------------------------------------------------

@@ -239,6 +239,27 @@ def test_claims_and_figures_refuse_other_frames(
                 call(frame)
 
 
+USED = {
+    *("source", "evidence", "n_events", "region_bytes", "granule_bytes", "chunk_bytes"),
+    *("threshold_bytes", "batch_chunks", "vmemmap_bytes", "footprint_bytes", "accesses", "faults"),
+    *("cold_faults", "refaults", "shootdowns", "miss_ratio", "populated_bytes", "overcommits"),
+    *("peak_resident_bytes", "page_table_bytes", "page_table_kept_bytes", "evicted_chunks"),
+}
+
+
+@pytest.mark.parametrize("chapter", demo.CHAPTERS, ids=lambda chapter: chapter.notebook)
+def test_a_missing_column_is_named(chapter: demo.Chapter, frames: dict[str, pd.DataFrame]) -> None:
+    frame, refusals = frames[chapter.notebook], 0
+    for column in sorted(USED):
+        for call in (chapter.verdict, chapter.figure):
+            try:
+                call(frame.drop(columns=column))
+            except pfnlab.PfnlabError as error:
+                assert column in str(error)
+                refusals += 1
+    assert refusals >= 12
+
+
 def test_figures_have_titles_units_and_every_source(frames: dict[str, pd.DataFrame]) -> None:
     for chapter in demo.CHAPTERS:
         picture = chapter.figure(frames[chapter.notebook])

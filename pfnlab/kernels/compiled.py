@@ -12,6 +12,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # The cache on disk is keyed by source file and signature, not by NUMBA_BOUNDSCHECK: with it, a
 # run that asks for bounds checks would be served code that has none.
 _CACHE = not config.BOUNDSCHECK  # type: ignore[attr-defined]  # set when numba reads its environment
+# A dict, because numba's annotations do not know `_nrt`.
+_FLAGS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "forceinline": True,
+    "_nrt": False,
+}
 
 
 def kernel(function: Function) -> Function:
@@ -21,6 +28,4 @@ def kernel(function: Function) -> Function:
     neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    flags: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
-    flags["_nrt"] = False
-    return cast(Function, njit(cache=_CACHE, **flags)(function))
+    return cast(Function, njit(cache=_CACHE, **_FLAGS)(function))
