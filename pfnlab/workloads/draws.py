@@ -114,7 +114,7 @@ def scatter(ranks: Words, n: int, key: int) -> Words:
 def _permuted(x: Words, bits: int, key: int) -> Words:
     """Apply the bijection of ``[0, 2**bits)`` in place."""
     mask, shift = np.uint64((1 << bits) - 1), np.uint64((bits + 1) // 2)
-    for odd, offset in _laps(key):
+    for odd, offset in laps(key):
         x *= odd
         x += offset
         x &= mask
@@ -123,7 +123,7 @@ def _permuted(x: Words, bits: int, key: int) -> Words:
 
 
 @lru_cache(maxsize=64)
-def _laps(key: int) -> list[tuple[np.uint64, np.uint64]]:
+def laps(key: int) -> list[tuple[np.uint64, np.uint64]]:
     """Return factor and offset of each round."""
     rounds = range(4)
     return [(np.uint64(key_of(key, "x", i) | 1), np.uint64(key_of(key, "+", i))) for i in rounds]

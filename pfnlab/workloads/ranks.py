@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -76,12 +77,12 @@ def _integrated(a: Reals, b: Reals, alpha: float) -> Reals:
     for k in range(_INTEGRAL_TERMS):
         coefficients.append(coefficient / (k + 1))
         coefficient *= (-alpha - k) / (k + 1)
-    mean = _polynomial(coefficients[::-1], (b - a) / a)
+    mean = polynomial(coefficients[::-1], (b - a) / a)
     at_a, at_b = powers(a, -alpha), powers(b, -alpha)
     return np.asarray(at_a * (b - a) * mean + alpha * (at_b / b - at_a / a) / 24)
 
 
-def _growth(alpha: float) -> list[float]:
+def growth_of(alpha: float) -> list[float]:
     """Return the binomial coefficients of ``(1 + t) ** alpha`` that matter, highest power first."""
     coefficients, k = [1.0], 0
     while abs(coefficients[-1]) > 2.0**-60 * _GROWTH**k:
@@ -90,7 +91,7 @@ def _growth(alpha: float) -> list[float]:
     return coefficients[::-1]
 
 
-def _polynomial(coefficients: list[float], x: Reals) -> Reals:
+def polynomial(coefficients: list[float], x: Reals) -> Reals:
     """Return the polynomial with these coefficients, highest power first."""
     value = np.zeros_like(x)
     for coefficient in coefficients:
@@ -114,6 +115,11 @@ def alias_table(weights: list[float]) -> tuple[list[float], list[int]]:
     for cell in small + large:  # equal to 1 but for rounding
         own[cell] = 1.0
     return own, other
+
+
+@lru_cache(maxsize=256)  # hashing the keys of four attempts takes as long as 4000 draws
+def _keys_of(key: int, attempt: int) -> tuple[int, ...]:
+    return tuple(key_of(key, part, attempt) for part in ("block", "rank", "accept"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +168,25 @@ class ZipfRanks:
             first=bounds[block],
             length=np.diff(bounds)[block],
             sure=int(slowest * 2**64),
-            growth=_growth(alpha),
+            growth=growth_of(alpha),
         )
 
     def draw(self, start: int, count: int) -> Words:
         """Return the ranks (from 0) of draws `start` to ``start + count``, uint64."""
-        keys = self._keys(0)
+        keys = self.keys(0)
         ranks, again = self._attempt(*(words(key, start, count) for key in keys))
         attempt = 0
         while len(again):
             attempt += 1
             counters = start + again
-            tried, rejected = self._attempt(*(words_at(k, counters) for k in self._keys(attempt)))
+            tried, rejected = self._attempt(*(words_at(k, counters) for k in self.keys(attempt)))
             ranks[again] = tried
             again = again[rejected]
         return ranks
 
-    def _keys(self, attempt: int) -> list[int]:
-        return [key_of(self.key, part, attempt) for part in ("block", "rank", "accept")]
+    def keys(self, attempt: int) -> tuple[int, ...]:
+        """Return the keys of the streams that an attempt draws block, rank and coin from."""
+        return _keys_of(self.key, attempt)
 
     def _attempt(
         self, block: Words, within: Words, accept: Words
@@ -194,5 +201,5 @@ class ZipfRanks:
         beyond = (ranks[unsure] - first[unsure]) / first[unsure]
         ranks -= np.uint64(1)
         scaled = (accept[unsure] >> np.uint64(11)) * 2.0**-53
-        scaled *= _polynomial(self.growth, beyond)
+        scaled *= polynomial(self.growth, beyond)
         return ranks, unsure[scaled >= 1]

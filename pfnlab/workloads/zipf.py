@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from pfnlab.params import Params
-from pfnlab.workloads.draws import PIECE, Words, key_of, scatter
+from pfnlab.workloads.draws import PIECE, key_of
+from pfnlab.workloads.pages import ZipfPages
 from pfnlab.workloads.ranks import ZipfRanks
 from pfnlab.workloads.spec import Piece, Spec, real, whole
 
@@ -43,19 +44,8 @@ class Zipf(Spec):
         n_ranks = self.n_pages or params.n_pages
         ranks = ZipfRanks.of(n_ranks, self.alpha, key_of(seed, self.name, "rank"))
         key = key_of(seed, self.name, "scatter")
+        drawn = ZipfPages(ranks, params.n_pages, self.scatter_pages, key)
+        pages = np.empty(PIECE, np.uint32 if params.n_pages <= 2**32 else np.int64)
         for start in count(0, PIECE):
-            drawn = ranks.draw(start, PIECE)
-            yield Piece(scatter_blocks(drawn, params.n_pages, self.scatter_pages, key))
-
-
-def scatter_blocks(ranks: Words, n_pages: int, block_pages: int, key: int) -> Words:
-    """Permute ``[0, n_pages)`` in whole blocks of `block_pages`; a partial last one stays."""
-    n_blocks = n_pages // block_pages
-    if block_pages == 1:
-        return scatter(ranks, n_blocks, key)
-    shift = np.uint64(block_pages.bit_length() - 1)
-    block = ranks >> shift
-    whole_blocks = np.minimum(block, np.uint64(max(n_blocks, 1) - 1))
-    placed = scatter(whole_blocks, max(n_blocks, 1), key)
-    placed = np.where(block < np.uint64(n_blocks), placed, block)
-    return (placed << shift) | (ranks & np.uint64(block_pages - 1))
+            drawn.draw(start, pages)
+            yield Piece(pages)
