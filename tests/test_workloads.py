@@ -120,6 +120,33 @@ def test_seed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_events", [1000, 1 << 15, 50_000, 1 << 20])
+def test_pieces_are_the_trace(name: str, n_events: int) -> None:
+    """Cut shorter and longer than what is drawn at a time, and moved by the first pfn."""
+    params, spec = REGIONS["80GB"], workload(name, n_events=100_001, seed=5)
+    whole = spec.trace(params)
+    found: list[list[np.ndarray]] = []
+    room = set()
+    for number, piece in enumerate(spec.pieces(params, n_events)):
+        assert piece.start == number * n_events
+        assert len(piece.pfns) == min(n_events, 100_001 - piece.start)
+        room.add(piece.pfns.__array_interface__["data"][0])
+        found.append([c.copy() for c in piece[1:] if c is not None])
+    assert len(room) == 1  # in memory for one piece, whatever the length of the trace
+    expected = [c for c in (whole.pfns, whole.ops, whole.atomic) if c is not None]
+    for mine, theirs in zip(zip(*found, strict=True), expected, strict=True):
+        joined = np.concatenate(mine)
+        assert joined.dtype == theirs.dtype
+        assert np.array_equal(joined, theirs)
+
+
+def test_pieces_are_refused_like_the_trace() -> None:
+    assert list(workload("zipf", n_events=0).pieces(Params())) == []
+    with pytest.raises(ParameterError, match="region_bytes"):
+        next(workload("churn").pieces(Params(region_bytes="4KiB")))
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("region", REGIONS)
 def test_pfns_are_in_range(name: str, region: str) -> None:
     params = REGIONS[region]

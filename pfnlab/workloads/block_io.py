@@ -12,7 +12,8 @@ from pfnlab.params import Params
 from pfnlab.requests import GET, PUT
 from pfnlab.workloads.calls import ATOMIC, Calls, Extents, Int64s, play
 from pfnlab.workloads.draws import Flags, chances, key_of, words
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.pieces import Piece
+from pfnlab.workloads.spec import Spec, real, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from pfnlab import requests
 from pfnlab.workloads.draws import PIECE, Words, below, key_of, scatter, words
+from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.ranks import ZipfRanks
-from pfnlab.workloads.spec import Piece
 
 Codes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]

@@ -13,8 +13,9 @@ import numpy as np
 from pfnlab.params import Params
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.workloads.draws import Words, below, key_of, words
+from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.ranks import ZipfRanks
-from pfnlab.workloads.spec import Piece, Spec, whole
+from pfnlab.workloads.spec import Spec, whole
 
 _FILES = 1024
 _OPS = np.array([PUT, GET, LOOKUP], np.uint8)

@@ -12,8 +12,9 @@ from pfnlab.params import Bytes, Params
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.units import KIB, MIB, PIB
 from pfnlab.workloads.draws import PIECE, Words, below, key_of, scatter, words
+from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.sequential import Int64s, run_pages
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.spec import Spec, real, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ import numpy as np
 from pfnlab.params import Bytes, Params
 from pfnlab.units import GIB, PIB
 from pfnlab.workloads.draws import PIECE, Words, below, chances, key_of, words
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.pieces import Piece
+from pfnlab.workloads.spec import Spec, real, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from pfnlab.params import Params
 from pfnlab.workloads.draws import PIECE, below, chances, key_of, words
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.pieces import Piece
+from pfnlab.workloads.spec import Spec, real, whole
 
 Int64s = npt.NDArray[np.int64]
 

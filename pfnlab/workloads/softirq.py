@@ -12,7 +12,8 @@ from pfnlab.params import Params
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.workloads.calls import ATOMIC, Calls, Extents, play
 from pfnlab.workloads.draws import chances, key_of, words
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.pieces import Piece
+from pfnlab.workloads.spec import Spec, real, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

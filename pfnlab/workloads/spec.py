@@ -6,34 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.memory import check_fits
 from pfnlab.params import Parameter, Params, Unit
 from pfnlab.trace import Evidence, Trace
 from pfnlab.units import format_bytes
-
-
-class Piece(NamedTuple):
-    """Some successive events.
-
-    Attributes
-    ----------
-    pages
-        Page of each event, counted from the start of the region, any integers below 2**63.
-    ops
-        LOOKUP, GET or PUT, uint8; None where the workload only looks up.
-    atomic
-        Whether the caller can't sleep, bool; None where it always can.
-    """
-
-    pages: npt.NDArray[Any]
-    ops: npt.NDArray[np.uint8] | None = None
-    atomic: npt.NDArray[np.bool_] | None = None
+from pfnlab.workloads.pieces import Events, Feed, Piece, part_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,34 +98,66 @@ class Spec(ABC):
         ParameterError
             If the region is too small for the workload.
         """
-        needed = self.pages_needed(params.page_bytes)
-        if params.n_pages < needed:
-            least = format_bytes(needed * params.page_bytes)
-            requirement = f"must be at least {least} for {self.name}"
-            raise ParameterError("region_bytes", format_bytes(params.region_bytes), requirement)
+        self._check_region(params)
         # Six bytes an event if pfns are uint32, ten if they are not.
         check_fits(10 * self.n_events, "n_events", self.n_events, "the events of a workload")
-        seed = params.seed if self.seed is None else self.seed
-        events = _joined(self.draw(params, seed), self.n_events, params)
+        feed = self._feed(params)
+        events = feed.columns(self.n_events)
+        feed.fill(events)
         return Trace(
-            events.pages,
+            events.pfns,
             ops=events.ops,
             atomic=events.atomic,
             page_bytes=params.page_bytes,
             name=self.name,
             evidence=self.evidence,
-            provenance=self._provenance(params, seed),
+            provenance=self._provenance(params),
         )
+
+    def pieces(self, params: Params, n_events: int = 1 << 16) -> Iterator[Events]:
+        """Yield the events of `trace` in order, `n_events` at a time, in memory for so many.
+
+        The arrays of one piece are those of the next, so use or copy them before asking for it.
+
+        Raises
+        ------
+        ParameterError
+            Before the first piece, if the region is too small for the workload.
+        """
+        self._check_region(params)
+        feed = self._feed(params)
+        room = feed.columns(min(n_events, self.n_events))
+        for start in range(0, self.n_events, n_events):
+            part = slice(self.n_events - start)
+            ops, atomic = part_of(room.ops, part), part_of(room.atomic, part)
+            events = Events(start, room.pfns[part], ops, atomic)
+            feed.fill(events)
+            yield events
+
+    def _feed(self, params: Params) -> Feed:
+        """Begin to draw for a region, which must be large enough."""
+        _keep_temporaries()
+        return Feed.of(self.draw(params, self._seed(params)), params)
+
+    def _check_region(self, params: Params) -> None:
+        needed = self.pages_needed(params.page_bytes)
+        if params.n_pages < needed:
+            least = format_bytes(needed * params.page_bytes)
+            requirement = f"must be at least {least} for {self.name}"
+            raise ParameterError("region_bytes", format_bytes(params.region_bytes), requirement)
+
+    def _seed(self, params: Params) -> int:
+        return params.seed if self.seed is None else self.seed
 
     def replace(self, **changes: Any) -> Self:
         """Return a variant with some fields changed; an unknown name is refused."""
         check_fields(type(self), changes)
         return replace(self, **changes)
 
-    def _provenance(self, params: Params, seed: int) -> dict[str, str]:
+    def _provenance(self, params: Params) -> dict[str, str]:
         drawn = {each.name: str(getattr(self, each.name)) for each in fields(self)}
         region = {"region_bytes": str(params.region_bytes), "first_pfn": str(params.first_pfn)}
-        return {"workload": self.name, **drawn, **region, "seed": str(seed)}
+        return {"workload": self.name, **drawn, **region, "seed": str(self._seed(params))}
 
 
 def check_fields(spec: type[Spec], named: dict[str, Any]) -> None:
@@ -153,31 +167,6 @@ def check_fields(spec: type[Spec], named: dict[str, Any]) -> None:
         if name not in known:
             requirement = f"no such field of workload {spec.name!r}; {near(name, known)}"
             raise ParameterError(name, value, requirement)
-
-
-def _joined(pieces: Iterator[Piece], n_events: int, params: Params) -> Piece:
-    """Copy pieces into columns of `n_events` events; pfns are uint32 wherever all of them fit."""
-    dtype = np.uint32 if params.first_pfn + params.n_pages <= 2**32 else np.int64
-    pfns: npt.NDArray[Any] = np.empty(n_events, dtype)
-    ops: npt.NDArray[np.uint8] | None = None
-    atomic: npt.NDArray[np.bool_] | None = None
-    _keep_temporaries()
-    done = 0
-    while done < n_events:
-        piece = next(pieces)
-        part = slice(done, min(done + len(piece.pages), n_events))
-        taken = slice(0, part.stop - part.start)
-        pfns[part] = piece.pages[taken]
-        if params.first_pfn:
-            np.add(pfns[part], dtype(params.first_pfn), out=pfns[part])
-        if piece.ops is not None:
-            ops = np.empty(n_events, np.uint8) if ops is None else ops
-            ops[part] = piece.ops[taken]
-        if piece.atomic is not None:
-            atomic = np.empty(n_events, np.bool_) if atomic is None else atomic
-            atomic[part] = piece.atomic[taken]
-        done = part.stop
-    return Piece(pfns, ops, atomic)
 
 
 def _keep_temporaries() -> None:

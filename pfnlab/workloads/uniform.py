@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from pfnlab.params import Params
 from pfnlab.workloads.draws import PIECE, below, key_of, words
-from pfnlab.workloads.spec import Piece, Spec
+from pfnlab.workloads.pieces import Piece
+from pfnlab.workloads.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

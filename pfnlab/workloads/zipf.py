@@ -12,8 +12,9 @@ import numpy as np
 from pfnlab.params import Params
 from pfnlab.workloads.draws import PIECE, key_of
 from pfnlab.workloads.pages import ZipfPages
+from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.ranks import ZipfRanks
-from pfnlab.workloads.spec import Piece, Spec, real, whole
+from pfnlab.workloads.spec import Spec, real, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
