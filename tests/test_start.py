@@ -17,6 +17,35 @@ params = pfnlab.Params(chunk_bytes=4096, threshold_bytes=8 * 4096)
 print(pfnlab.replay(trace, params).evicted_chunks)
 """
 
+# What a program needs, and what it must not wait for: numpy takes 0.1 s, numba and pandas 0.3 each.
+LOADED = """
+import sys
+{program}
+print(*sorted({{name.partition(".")[0] for name in sys.modules}} & set(sys.argv[1:])))
+"""
+HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pyarrow", "tqdm")
+REPLAY = "pfnlab.replay(pfnlab.Trace([1, 2, 3]), pfnlab.Params()).counts()"
+ZIPF = "pfnlab.workload('zipf', n_events=9)"
+LOADS = {
+    "import pfnlab": "",
+    "import pfnlab; dir(pfnlab); pfnlab.parse_bytes('2MiB'); pfnlab.Params()": "",
+    "import pfnlab; pfnlab.Trace([1, 2, 3]).digest()": "numpy",
+    f"import pfnlab; {ZIPF}": "numpy",
+    f"import pfnlab; {ZIPF}.trace(pfnlab.Params())": "numba numpy",
+    f"import pfnlab; {REPLAY}": "numba numpy",
+    "import pfnlab; pfnlab.load('data/traces/pgbench.parquet')": "numpy pyarrow",
+    "import pfnlab; pfnlab.sweep(pfnlab.Trace([1, 2, 3]), chunk_bytes=['2MiB'])": (
+        "numba numpy pandas pyarrow tqdm"
+    ),
+}
+
+
+@pytest.mark.parametrize("program", LOADS)
+def test_a_program_loads_what_it_uses(program: str, root: Path) -> None:
+    command = [sys.executable, "-c", LOADED.format(program=program), *HEAVY]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == LOADS[program]
+
 
 MEMORY = """
 import resource, sys

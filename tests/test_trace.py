@@ -193,6 +193,22 @@ def test_a_folder_is_memory_mapped(tmp_path: Path) -> None:
     assert isinstance(column, np.memmap)
 
 
+@given(
+    st.sampled_from([pa.bool_(), pa.uint8(), pa.uint16(), pa.uint32(), pa.int64()]),
+    st.lists(st.integers(0, 255)),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
+def test_values_of_a_part_of_an_arrow_array(
+    kind: Any, numbers: list[int], start: int, length: int
+) -> None:
+    array = pa.array([n % 2 == 1 if kind == pa.bool_() else n for n in numbers], kind)
+    array = array.slice(start, length)
+    values = native._values(array)
+    assert values.tolist() == array.to_pylist()
+    assert pa.from_numpy_dtype(values.dtype) == kind
+
+
 @pytest.mark.parametrize("kept", [0, 3, 4, 100, -1])
 def test_truncated_files_are_refused(tmp_path: Path, kept: int) -> None:
     path = pfnlab.save(sample(), tmp_path / "trace.parquet")
