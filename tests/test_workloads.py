@@ -23,7 +23,7 @@ from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
 from pfnlab.workloads.block_io import chained
-from pfnlab.workloads.calls import ATOMIC, Calls, play
+from pfnlab.workloads.calls import ATOMIC, Calls, interleaved_compiled, interleaved_plain, play
 from pfnlab.workloads.churn import NextFit
 from pfnlab.workloads.draws import below, chances, key_of, scatter, words, words_at
 from pfnlab.workloads.pages import ZipfPages
@@ -557,6 +557,26 @@ def test_play_is_from_requests(depth: int, n_calls: int) -> None:
     for column, expected in zip(("pages", "ops", "atomic"), columns(whole), strict=True):
         joined = np.concatenate([getattr(piece, column) for piece in pieces] or [np.empty(0)])
         assert np.array_equal(joined[:n], expected[:n])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**43), st.integers(1, 9), *[st.integers(0, 6)] * 2)),
+    st.integers(0, 9),
+)
+@pytest.mark.kernel
+def test_compiled_calls_are_the_plain_ones(
+    some: list[tuple[int, int, int, int]], depth: int
+) -> None:
+    first, n_pages, submit, complete = np.array(some, np.int64).reshape(-1, 4).T
+    codes = submit.astype(np.uint8), complete.astype(np.uint8)
+    calls = Calls(np.ascontiguousarray(first), np.ascontiguousarray(n_pages), *codes)
+    depth = min(depth, len(some))
+    plain, compiled = interleaved_plain(calls, depth), interleaved_compiled(calls, depth)
+    for mine, theirs in zip(compiled, plain, strict=True):
+        assert mine is not None
+        assert theirs is not None
+        assert mine.dtype == theirs.dtype
+        assert np.array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 32])

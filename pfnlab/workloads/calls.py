@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab import requests
-from pfnlab.workloads.draws import PIECE, Words, below, key_of, scatter, words
+from pfnlab.workloads.draws import PIECE, Words, below, key_of, words
+from pfnlab.workloads.pages import ZipfPages
 from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.ranks import ZipfRanks
 
@@ -56,7 +57,7 @@ def play(calls: Callable[[int, int], Calls], depth: int, mean_pages: float) -> I
     open_calls = Calls(pages, pages, codes, codes)
     for start in count(0, n_calls):
         both = _appended(open_calls, calls(start, n_calls))
-        yield _interleaved(both, depth)
+        yield interleaved(both, depth)
         open_calls = Calls._make(column[n_calls:] for column in both)
 
 
@@ -65,8 +66,28 @@ def _appended(a: Calls, b: Calls) -> Calls:
     return Calls._make(np.concatenate([before, after]) for before, after in columns)
 
 
-def _interleaved(calls: Calls, depth: int) -> Piece:
+def interleaved(calls: Calls, depth: int) -> Piece:
     """Submit each call but the first `depth`, and after each complete the one `depth` before it."""
+    from pfnlab.kernels import draw
+
+    return interleaved_compiled(calls, depth) if draw.COMPILED else interleaved_plain(calls, depth)
+
+
+def interleaved_compiled(calls: Calls, depth: int) -> Piece:
+    """Return what `interleaved_plain` does, by compiled code."""
+    from pfnlab.kernels import calls as kernel
+
+    n = len(calls.first) - depth
+    n_events = int(calls.n_pages[depth:].sum() + calls.n_pages[:n].sum())
+    piece = Piece(
+        np.empty(n_events, np.int64), np.empty(n_events, np.uint8), np.empty(n_events, np.bool_)
+    )
+    kernel.play(kernel.Calls._make(calls), depth, kernel.Events._make(piece))
+    return piece
+
+
+def interleaved_plain(calls: Calls, depth: int) -> Piece:
+    """Return the events of some calls without compiled code."""
     n = len(calls.first) - depth
     request, codes = np.empty(2 * n, np.int64), np.empty(2 * n, np.uint8)
     request[::2], request[1::2] = np.arange(depth, depth + n), np.arange(n)
@@ -89,21 +110,23 @@ class Extents:
     n_pages: int
     extent_pages: int
     key: int
-    ranks: ZipfRanks
+    extents: ZipfPages
 
     @classmethod
     def of(cls, n_pages: int, extent_pages: int, alpha: float, key: int) -> Extents:
         """Set up the popularity of all whole extents."""
-        ranks = ZipfRanks.of(n_pages // extent_pages, alpha, key_of(key, "rank"))
-        return cls(n_pages, extent_pages, key, ranks)
+        n_extents = n_pages // extent_pages
+        ranks = ZipfRanks.of(n_extents, alpha, key_of(key, "rank"))
+        extents = ZipfPages(ranks, n_extents, 1, key_of(key, "scatter"))
+        return cls(n_pages, extent_pages, key, extents)
 
     def draw(self, start: int, count: int) -> tuple[Int64s, Int64s]:
         """Return first page and number of pages of calls `start` to ``start + count``, int64."""
         n_pages = below(self._words("length", start, count), self.extent_pages) + np.uint64(1)
         room = np.uint64(self.extent_pages + 1) - n_pages
-        n_extents = self.n_pages // self.extent_pages
-        extent = scatter(self.ranks.draw(start, count), n_extents, key_of(self.key, "scatter"))
-        first = extent * np.uint64(self.extent_pages)
+        first = np.empty(count, np.uint64)
+        self.extents.draw(start, first)
+        first *= np.uint64(self.extent_pages)
         first += below(self._words("place", start, count), room)
         return first.view(np.int64), n_pages.view(np.int64)
 
