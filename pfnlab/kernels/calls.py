@@ -37,12 +37,9 @@ class Events(NamedTuple):
 @kernel
 def expand(events: Events, at: int, first: int, n_pages: int, code: int) -> int:
     """Write the events of one half from place `at` on; return the place after them."""
-    # A loop a column: one loop over all three is not turned into vector code.
     for page in range(n_pages):
         events.pages[at + page] = first + page
-    for page in range(n_pages):
         events.ops[at + page] = code & (ATOMIC - 1)
-    for page in range(n_pages):
         events.atomic[at + page] = code >= ATOMIC
     return at + n_pages
 
