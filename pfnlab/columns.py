@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,49 @@ Column = npt.NDArray[Any]
 
 #: Events checked or hashed at a time, so that a memory-mapped trace is never loaded whole.
 PIECE_EVENTS = 1 << 22
+#: Events looked at twice in a row, so that the second look finds them in a cache of 512 KiB.
+_CACHED_EVENTS = 1 << 16
+
+Extent = tuple[int, int]
+
+
+class Events(NamedTuple):
+    """A piece of a trace: what a replay sees of some events in a row.
+
+    The arrays are as long as one another; `ops` or `atomic` is None where the trace has no such
+    column. They are read-only and may be buffers of the iterator that yielded them: copy what
+    must outlive the next piece.
+    """
+
+    start: int  # number of the first of these events in the trace
+    pfns: Column  # uint32 or int64
+    ops: npt.NDArray[np.uint8] | None
+    atomic: npt.NDArray[np.bool_] | None
+
+
+def extent_of(pfns: Column) -> Extent | None:
+    """Return the least and the largest of `pfns`, None if there are none.
+
+    One pass over memory: two of them over 4 * 10**8 events cost as much as a replay.
+    """
+    extents = [(int(part.min()), int(part.max())) for part in cached_parts(pfns)]
+    return (min(low for low, _ in extents), max(high for _, high in extents)) if extents else None
+
+
+def cached_parts(column: Column) -> Iterator[Column]:
+    """Cut a column into views that stay in cache between two looks."""
+    for start in range(0, len(column), _CACHED_EVENTS):
+        yield column[start : start + _CACHED_EVENTS]
+
+
+def spread_starts(n_events: int, n_slices: int, slice_events: int) -> list[int]:
+    """Return where `n_slices` slices of `slice_events` start, evenly spread and apart.
+
+    A trace that is shorter than the slices together gets fewer of them.
+    """
+    n_slices = min(n_slices, -(-n_events // slice_events))
+    last = max(n_events - slice_events, 0)
+    return [last * i // max(n_slices - 1, 1) for i in range(n_slices)]
 
 
 def int64_column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -23,18 +67,25 @@ def int64_column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def pfn_column(values: npt.ArrayLike) -> Column:
-    """Hold pfns as uint32 or int64: kept as they are where they are one of these."""
+def pfn_column(values: npt.ArrayLike) -> tuple[Column, Extent | None]:
+    """Hold pfns as uint32 or int64: kept as they are where they are one of these.
+
+    Returns
+    -------
+    column, extent
+        The extent is None where holding the column did not take a pass over it.
+    """
     array = _integers("pfns", values)
     if array.dtype == np.bool_:
         raise TraceError("pfns: has dtype bool, must be integers")
-    if array.dtype.kind == "i" and len(array) and int(array.min()) < 0:
+    extent = extent_of(array) if array.dtype != np.uint32 else None
+    if extent and extent[0] < 0:
         event = int(np.argmax(array < 0))
         raise TraceError(f"pfn={int(array[event])} in event {event}: must not be negative")
     if array.dtype not in (np.uint32, np.int64):
-        small = array.dtype.itemsize < 4 or not len(array) or int(array.max()) < 2**32
+        small = extent is None or extent[1] < 2**32
         array = array.astype(np.uint32) if small else int64_column("pfns", array)
-    return _frozen(array)
+    return _frozen(array), extent
 
 
 def fit_column(name: str, values: npt.ArrayLike | None, dtype: type[np.integer]) -> Column | None:

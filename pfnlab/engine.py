@@ -20,6 +20,7 @@ from pfnlab.trace import Trace
 #: `PIECE_S`, so that Ctrl-C and progress never wait long, however dear an event is.
 FIRST_PIECE_EVENTS = 1 << 16
 PIECE_S = 0.05
+LARGEST_PIECE_EVENTS = 1 << 26
 STATE = "the state of a replay"
 _PIN_PLACES = 1 << 10
 _OS_PAGE_BYTES = 4096
@@ -49,18 +50,20 @@ def replay(
     trace.check(params)
     layout = _layout(trace, params)
     state = _state(trace, params, layout)
-    event, piece = 0, FIRST_PIECE_EVENTS
-    while event < len(trace):
-        started = time.perf_counter()
-        stop = min(event + piece, len(trace))
-        done = mechanism.replay(layout, state, trace.pfns, trace.ops, trace.atomic, event, stop)
-        if on_events is not None:
-            on_events(done - event)
-        if done < stop:
-            state = _with_larger_pin_table(state)
-        elif time.perf_counter() - started < PIECE_S:
-            piece *= 2
-        event = done
+    piece = FIRST_PIECE_EVENTS
+    for events in trace.pieces(params, LARGEST_PIECE_EVENTS):
+        event, end = 0, len(events.pfns)
+        while event < end:
+            started = time.perf_counter()
+            stop = min(event + piece, end)
+            done = mechanism.replay(layout, state, *events[1:], event, stop)
+            if on_events is not None:
+                on_events(done - event)
+            if done < stop:
+                state = _with_larger_pin_table(state)
+            elif time.perf_counter() - started < PIECE_S:
+                piece *= 2
+            event = done
     return _result(trace, params, state)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab import requests
-from pfnlab.columns import PIECE_EVENTS, code_column, fit_column, int64_column, pfn_column
+from pfnlab.columns import (
+    PIECE_EVENTS,
+    Column,
+    Events,
+    Extent,
+    code_column,
+    extent_of,
+    fit_column,
+    int64_column,
+    pfn_column,
+    spread_starts,
+)
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
@@ -38,7 +49,8 @@ class Placement:
 class Trace:
     """A sequence of events on page frames.
 
-    Arrays are not copied where their dtype fits; they are held as read-only views.
+    Arrays are not copied where their dtype fits; they are held as read-only views. Whoever owns
+    them must not change them while the trace lives: they are checked once.
 
     Parameters
     ----------
@@ -78,6 +90,7 @@ class Trace:
     evidence: Evidence = "proxy"
     provenance: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
+    _extent: Extent | None = field(default=None, init=False, repr=False)  # once it is known
 
     def __post_init__(self) -> None:
         if self.evidence not in ("direct", "proxy"):
@@ -85,7 +98,9 @@ class Trace:
         set_ = object.__setattr__
         set_(self, "page_bytes", PARAMETERS["page_bytes"].parse(self.page_bytes))
         set_(self, "provenance", MappingProxyType(dict(self.provenance)))
-        set_(self, "pfns", pfn_column(self.pfns))
+        pfns, extent = pfn_column(self.pfns)
+        set_(self, "pfns", pfns)
+        set_(self, "_extent", extent)
         set_(self, "ops", code_column("ops", self.ops, np.uint8, _IS_OP))
         set_(self, "atomic", code_column("atomic", self.atomic, np.bool_, _IS_FLAG))
         set_(self, "cpus", fit_column("cpus", self.cpus, np.uint16))
@@ -191,13 +206,52 @@ class Trace:
         self.check(params)
         return Geometry.of(params).footprint_bytes(self.pfns)
 
+    @property
+    def has_ops(self) -> bool:
+        """Whether there are GETs or PUTs."""
+        return self.ops is not None
+
+    @property
+    def has_atomic(self) -> bool:
+        """Whether there are callers that can't sleep."""
+        return self.atomic is not None
+
+    @property
+    def extent(self) -> Extent | None:
+        """Least and largest pfn, None if there are no events; one pass, the first time."""
+        if self._extent is None and len(self):
+            object.__setattr__(self, "_extent", extent_of(self.pfns))
+        return self._extent
+
+    def pieces(self, params: Params, n_events: int = 1 << 16) -> Iterator[Events]:
+        """Yield the events in order, as views of at most `n_events`.
+
+        Raises
+        ------
+        TraceError
+            Before the first piece, if `check` refuses the region.
+        """
+        self.check(params)
+        for start in range(0, len(self), n_events):
+            piece = slice(start, start + n_events)
+            ops = self.ops[piece] if self.ops is not None else None
+            atomic = self.atomic[piece] if self.atomic is not None else None
+            yield Events(start, self.pfns[piece], ops, atomic)
+
+    def sample(self, n_slices: int, n_events: int) -> list[Column]:
+        """Return the pfns of at most `n_slices` slices of `n_events`, evenly spread."""
+        starts = spread_starts(len(self), n_slices, n_events)
+        return [self.pfns[start : start + n_events] for start in starts]
+
     def check(self, params: Params) -> None:
         """Refuse a region whose page size or pfns are not the trace's."""
         if self.page_bytes != params.page_bytes:
             mine, region = format_bytes(self.page_bytes), format_bytes(params.page_bytes)
             requirement = f"must be the region's page size ({region})"
             raise TraceError(f"page_bytes={mine} of trace {self.name!r}: {requirement}")
-        Geometry.of(params).check(self.pfns)
+        first, last = params.first_pfn, params.first_pfn + params.n_pages - 1
+        if self.extent is not None and not first <= self.extent[0] <= self.extent[1] <= last:
+            Geometry.of(params).check(self.pfns)  # names the event
 
     def placed(
         self,
