@@ -20,6 +20,7 @@ _HOMES = {
     "PfnlabError": "errors",
     "Result": "result",
     "SweepInterrupted": "grid",
+    "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
     "format_bytes": "units",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pfnlab.native import save as save
     from pfnlab.params import Params as Params
     from pfnlab.result import Result as Result
+    from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.trace import Trace as Trace
     from pfnlab.units import format_bytes as format_bytes
     from pfnlab.units import parse_bytes as parse_bytes

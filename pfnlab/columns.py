@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import TraceError
+from pfnlab.requests import PUT
 
 Column = npt.NDArray[Any]
 
@@ -18,6 +20,17 @@ PIECE_EVENTS = 1 << 22
 _CACHED_EVENTS = 1 << 16
 
 Extent = tuple[int, int]
+
+
+#: Largest code of a column of codes, and what a refusal says.
+_RULES = {"ops": (PUT, "must be LOOKUP 0, GET 1 or PUT 2"), "atomic": (1, "must be 0 or 1")}
+#: How a trace holds its columns beside the pfns.
+HELD: dict[str, type[Any]] = {
+    "ops": np.uint8,
+    "atomic": np.bool_,
+    "cpus": np.uint16,
+    "time_ns": np.int64,
+}
 
 
 class Events(NamedTuple):
@@ -67,8 +80,15 @@ def int64_column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def pfn_column(values: npt.ArrayLike) -> tuple[Column, Extent | None]:
+def pfn_column(values: npt.ArrayLike, first_event: int = 0) -> tuple[Column, Extent | None]:
     """Hold pfns as uint32 or int64: kept as they are where they are one of these.
+
+    Parameters
+    ----------
+    values
+        One-dimensional integers.
+    first_event
+        Number of the first of these events in its trace, for errors.
 
     Returns
     -------
@@ -81,14 +101,44 @@ def pfn_column(values: npt.ArrayLike) -> tuple[Column, Extent | None]:
     extent = extent_of(array) if array.dtype != np.uint32 else None
     if extent and extent[0] < 0:
         event = int(np.argmax(array < 0))
-        raise TraceError(f"pfn={int(array[event])} in event {event}: must not be negative")
+        raise TraceError(
+            f"pfn={int(array[event])} in event {first_event + event}: must not be negative"
+        )
     if array.dtype not in (np.uint32, np.int64):
         small = extent is None or extent[1] < 2**32
         array = array.astype(np.uint32) if small else int64_column("pfns", array)
     return _frozen(array), extent
 
 
-def fit_column(name: str, values: npt.ArrayLike | None, dtype: type[np.integer]) -> Column | None:
+def held_column(name: str, values: npt.ArrayLike | None, first_event: int = 0) -> Column | None:
+    """Hold any other column of a trace as `HELD` says, refusing a value that it can't have."""
+    if values is None:
+        return None
+    if name in _RULES:
+        return code_column(name, values, HELD[name], _RULES[name], first_event)
+    return fit_column(name, values, HELD[name], first_event)
+
+
+def digest_of(page_bytes: int, n_events: int, parts_of: Callable[[str], Iterable[Column]]) -> str:
+    """Return the sha256 of page size, pfns, ops and contexts, each column given in parts.
+
+    A column that is absent and one of zeros mean the same, and so digest the same.
+    """
+    sha = hashlib.sha256(f"page_bytes={page_bytes}".encode())
+    for name, dtype in (("pfns", "<i8"), ("ops", "u1"), ("atomic", "u1")):
+        without, matters = sha.copy(), name == "pfns"
+        without.update(f";{name}=0:".encode())
+        sha.update(f";{name}={n_events}:".encode())
+        for part in parts_of(name):
+            sha.update(part.astype(dtype).tobytes())
+            matters = matters or bool(part.any())
+        sha = sha if matters else without
+    return sha.hexdigest()
+
+
+def fit_column(
+    name: str, values: npt.ArrayLike | None, dtype: type[np.integer], first_event: int = 0
+) -> Column | None:
     """Hold an integer column as `dtype`, refusing a value that does not fit."""
     if values is None:
         return None
@@ -96,13 +146,17 @@ def fit_column(name: str, values: npt.ArrayLike | None, dtype: type[np.integer])
     if array.dtype != dtype:
         bad = np.flatnonzero((array < limits.min) | (array > limits.max))
         if len(bad):
-            event, value = int(bad[0]), int(array[bad[0]])
+            event, value = first_event + int(bad[0]), int(array[bad[0]])
             raise TraceError(f"{name}={value} in event {event}: must fit {np.dtype(dtype).name}")
     return _frozen(array.astype(dtype, copy=False))
 
 
 def code_column(
-    name: str, values: npt.ArrayLike | None, dtype: type[Any], rule: tuple[int, str]
+    name: str,
+    values: npt.ArrayLike | None,
+    dtype: type[Any],
+    rule: tuple[int, str],
+    first_event: int = 0,
 ) -> Column | None:
     """Hold codes from 0 to the largest that `rule` allows; its text is what a refusal says."""
     if values is None:
@@ -112,7 +166,9 @@ def code_column(
         piece = array[start : start + PIECE_EVENTS]
         if int(piece.min()) < 0 or int(piece.max()) > largest:
             event = start + int(np.argmax((piece < 0) | (piece > largest)))
-            raise TraceError(f"{name}={int(array[event])} in event {event}: {requirement}")
+            raise TraceError(
+                f"{name}={int(array[event])} in event {first_event + event}: {requirement}"
+            )
     return _frozen(array.astype(dtype, copy=False))
 
 

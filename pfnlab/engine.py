@@ -12,9 +12,9 @@ from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import replay as mechanism
 from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.replayable import Replayable
 from pfnlab.requests import MAX_EVENTS
 from pfnlab.result import Result
-from pfnlab.trace import Trace
 
 #: Events replayed before the first look at the clock; a piece then grows while it takes less than
 #: `PIECE_S`, so that Ctrl-C and progress never wait long, however dear an event is.
@@ -27,7 +27,7 @@ _OS_PAGE_BYTES = 4096
 
 
 def replay(
-    trace: Trace, params: Params, *, on_events: Callable[[int], None] | None = None
+    trace: Replayable, params: Params, *, on_events: Callable[[int], None] | None = None
 ) -> Result:
     """Replay a trace through the mechanism of DESIGN 5.
 
@@ -67,7 +67,7 @@ def replay(
     return _result(trace, params, state)
 
 
-def _layout(trace: Trace, params: Params) -> mechanism.Layout:
+def _layout(trace: Replayable, params: Params) -> mechanism.Layout:
     geometry = Geometry.of(params)
     hashed = _is_hashed(trace, geometry)
     flush_pages = params.chunk_bytes // 4096
@@ -89,17 +89,17 @@ def _needs_ptes(params: Params) -> bool:
     return params.granule_bytes < WINDOW_BYTES
 
 
-def _is_hashed(trace: Trace, geometry: Geometry) -> bool:
+def _is_hashed(trace: Replayable, geometry: Geometry) -> bool:
     """Whether rows by hash take less memory than a row for every chunk of the region."""
     return geometry.n_chunks > max(2 * _chunk_places(trace, geometry), 1 << 16)
 
 
-def _chunk_places(trace: Trace, geometry: Geometry) -> int:
+def _chunk_places(trace: Replayable, geometry: Geometry) -> int:
     """Places of a hash table that is at most half full, whatever the trace touches."""
     return 1 << max(4, (2 * min(len(trace), geometry.n_chunks) - 1).bit_length())
 
 
-def _state(trace: Trace, params: Params, layout: mechanism.Layout) -> mechanism.State:
+def _state(trace: Replayable, params: Params, layout: mechanism.Layout) -> mechanism.State:
     """Allocate the tables, after a look at what they would take."""
     geometry = Geometry.of(params)
     n_words = -(-geometry.n_granules // 64)
@@ -143,7 +143,7 @@ def _with_larger_pin_table(state: mechanism.State) -> mechanism.State:
     return larger
 
 
-def _result(trace: Trace, params: Params, state: mechanism.State) -> Result:
+def _result(trace: Replayable, params: Params, state: mechanism.State) -> Result:
     count = [int(value) for value in state.counts]
     accesses = len(trace) - count[mechanism.PUTS]
     faults, atomic_faults = count[mechanism.FAULTS], count[mechanism.ATOMIC_FAULTS]

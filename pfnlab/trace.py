@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,9 @@ from pfnlab.columns import (
     Column,
     Events,
     Extent,
-    code_column,
+    digest_of,
     extent_of,
-    fit_column,
+    held_column,
     int64_column,
     pfn_column,
     spread_starts,
@@ -28,12 +27,10 @@ from pfnlab.errors import ParameterError, TraceError
 from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.placement import How, place, staggered
+from pfnlab.replayable import Evidence, check_evidence, check_page_bytes
 from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.units import format_bytes
 
-Evidence = Literal["direct", "proxy"]
-_IS_OP = (PUT, "must be LOOKUP 0, GET 1 or PUT 2")
-_IS_FLAG = (1, "must be 0 or 1")
+__all__ = ["Evidence", "Placement", "Trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +90,15 @@ class Trace:
     _extent: Extent | None = field(default=None, init=False, repr=False)  # once it is known
 
     def __post_init__(self) -> None:
-        if self.evidence not in ("direct", "proxy"):
-            raise ParameterError("evidence", self.evidence, "must be 'direct' or 'proxy'")
+        check_evidence(self.evidence)
         set_ = object.__setattr__
         set_(self, "page_bytes", PARAMETERS["page_bytes"].parse(self.page_bytes))
         set_(self, "provenance", MappingProxyType(dict(self.provenance)))
         pfns, extent = pfn_column(self.pfns)
         set_(self, "pfns", pfns)
         set_(self, "_extent", extent)
-        set_(self, "ops", code_column("ops", self.ops, np.uint8, _IS_OP))
-        set_(self, "atomic", code_column("atomic", self.atomic, np.bool_, _IS_FLAG))
-        set_(self, "cpus", fit_column("cpus", self.cpus, np.uint16))
-        set_(self, "time_ns", fit_column("time_ns", self.time_ns, np.int64))
+        for name in ("ops", "atomic", "cpus", "time_ns"):
+            set_(self, name, held_column(name, getattr(self, name)))
         for name, column in self.columns().items():
             if len(column) != len(self.pfns):
                 requirement = f"must have as many as pfns ({len(self.pfns)})"
@@ -193,13 +187,12 @@ class Trace:
 
     def digest(self) -> str:
         """Return the sha256 of what a replay sees: page size, pfns, ops and contexts."""
-        sha = hashlib.sha256(f"page_bytes={self.page_bytes}".encode())
-        for name, dtype in (("pfns", "<i8"), ("ops", "u1"), ("atomic", "u1")):
-            column = getattr(self, name)
-            sha.update(f";{name}={len(self) if column is not None else 0}:".encode())
-            for start in range(0, len(self) if column is not None else 0, PIECE_EVENTS):
-                sha.update(column[start : start + PIECE_EVENTS].astype(dtype).tobytes())
-        return sha.hexdigest()
+        return digest_of(self.page_bytes, len(self), self._parts)
+
+    def _parts(self, name: str) -> Iterator[Column]:
+        column = getattr(self, name)
+        for start in range(0, len(self) if column is not None else 0, PIECE_EVENTS):
+            yield column[start : start + PIECE_EVENTS]
 
     def footprint_bytes(self, params: Params) -> int:
         """Return the bytes of descriptors in the distinct granules that the trace touches."""
@@ -245,10 +238,7 @@ class Trace:
 
     def check(self, params: Params) -> None:
         """Refuse a region whose page size or pfns are not the trace's."""
-        if self.page_bytes != params.page_bytes:
-            mine, region = format_bytes(self.page_bytes), format_bytes(params.page_bytes)
-            requirement = f"must be the region's page size ({region})"
-            raise TraceError(f"page_bytes={mine} of trace {self.name!r}: {requirement}")
+        check_page_bytes(self, params)
         first, last = params.first_pfn, params.first_pfn + params.n_pages - 1
         if self.extent is not None and not first <= self.extent[0] <= self.extent[1] <= last:
             Geometry.of(params).check(self.pfns)  # names the event
