@@ -9,6 +9,8 @@ from pfnlab.geometry import Geometry
 
 #: Largest region, in granules, that is counted in a table: 256 MiB of it.
 TABLE_GRANULES = 1 << 28
+#: Granules sorted before they are merged with the others, at least.
+RECENT_GRANULES = 1 << 20
 Granules = npt.NDArray[np.int64]
 
 
@@ -37,7 +39,7 @@ class Footprint:
         self._recent.append(_distinct(granules))
         self._n_recent += len(self._recent[-1])
         # Merging no sooner than the set doubles keeps the cost of all merges in proportion.
-        if self._n_recent > max(len(self._sorted), 1 << 20):
+        if self._n_recent > max(len(self._sorted), RECENT_GRANULES):
             self._merge()
 
     @property

@@ -9,6 +9,8 @@ from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
+#: Name of the thread.
+READER = "pfnlab read-ahead"
 #: An item, or None at the end; an error in its place.
 Made = tuple[Item | None, BaseException | None]
 
@@ -25,7 +27,8 @@ def ahead(items: Generator[Item], n_items: int) -> Generator[Item]:
     for _ in range(n_items):
         places.put(None)
     # A daemon, or a program that ends with a half-used generator in a global would wait for it.
-    thread = Thread(target=_make, args=(items, made, places, dropped), daemon=True)
+    given = (items, made, places, dropped)
+    thread = Thread(target=_make, args=given, name=READER, daemon=True)
     thread.start()
     try:
         yield from _taken(made, places)
