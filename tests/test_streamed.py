@@ -170,6 +170,22 @@ def test_a_footprint_in_pieces_counts_every_granule_once(
         assert seen.footprint_bytes == 4096 * len({pfn // 4 for pfn in pfns})
 
 
+def test_events_beyond_32_bits_are_found(tmp_path: Path) -> None:
+    n_events = 2**31 + 10
+    folder = pfnlab.save(pfnlab.Trace(np.arange(1)), tmp_path / "folder")
+    about = json.loads((folder / native.ABOUT).read_text())
+    (folder / native.ABOUT).write_text(json.dumps(about | {"n_events": n_events}))
+    with (folder / "pfn.npy").open("wb") as file:  # zeros that take no room
+        header = {"descr": "<u4", "fortran_order": False, "shape": (n_events,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + 4 * n_events - 4)
+        file.seek(0, os.SEEK_END)
+        file.write(np.uint32(77).tobytes())
+    there = pfnlab.load(folder, stream=True)
+    assert len(there) == n_events
+    assert [part.tolist() for part in there.sample(2, 3)] == [[0, 0, 0], [0, 0, 77]]
+
+
 # --- Files --------------------------------------------------------------------------------------
 
 
