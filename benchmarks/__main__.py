@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = about()
     print(markdown(lines, facts, remarks))
     folder = options.out or (None if options.quick or options.only else ROOT / "benchmarks")
-    if folder:
+    if folder and lines:
         write(folder, lines, facts, remarks)
         say(f"wrote {folder / 'RESULTS.md'} and {folder / 'results.parquet'}")
     return code

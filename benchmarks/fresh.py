@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 import pfnlab
 from benchmarks.race import AbsentError, Contestant, Mark, Race
-from benchmarks.traces import REGION, ROOT, Scale, zs
+from benchmarks.traces import REGION, ROOT, Scale, scratch_folder, zs
 
 FIRST_RESULT = """
 import numpy as np, pfnlab
@@ -91,17 +90,17 @@ class OnDisk:
     """A trace of `n` accesses in a temporary folder of `.npy` columns; fewer if they do not fit."""
 
     def __init__(self, n: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="pfnlab-bench-")
+        folder = scratch_folder(self)
         # Twice in memory for a moment (drawn, joined), once in the page cache; half of it spared.
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-        fits = min(shutil.disk_usage(self._folder.name).free, memory // 3) // 2 // 4
+        fits = min(shutil.disk_usage(folder).free, memory // 3) // 2 // 4
         self.n = min(n, fits)
         if self.n < 1_000_000:
             raise AbsentError("too little free memory or disk")
         self.note = "" if self.n == n else f"{self.n:,} accesses, not {n:,}: more would not fit"
         drawn = zs(min(self.n, 20_000_000)).pfns
         self.trace = pfnlab.Trace(np.resize(drawn, self.n), name="zs")
-        self.path = pfnlab.save(self.trace, Path(self._folder.name) / "trace")
+        self.path = pfnlab.save(self.trace, folder / "trace")
 
 
 def streamed(scale: Scale) -> Race:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.race import AbsentError, Contestant, Mark
+from benchmarks.traces import scratch_folder
 
 #: pfnlab's policy -> libCacheSim's class; all with their default settings.
 LIBCACHESIM = {
@@ -61,9 +61,8 @@ class OracleFile:
 
     def __init__(self, pfns: npt.NDArray[Any], shift: int) -> None:
         self._library = peer("libcachesim")
-        self._folder = tempfile.TemporaryDirectory(prefix="pfnlab-bench-")
         self.n = len(pfns)
-        path = Path(self._folder.name) / "chunks.oracleGeneral"
+        path = scratch_folder(self) / "chunks.oracleGeneral"
         _write(path, pfns >> shift)
         self._reader = self._library.TraceReader(
             str(path),

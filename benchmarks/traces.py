@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,6 +74,13 @@ TRACES: Mapping[str, Callable[[int], pfnlab.Trace]] = {
     "zs": zs, "zb": zb, "run": run,
     **{name: real(name) for name in ("pgbench", "sqlite", "pagecache")},
 }  # fmt: skip
+
+
+def scratch_folder(owner: object) -> Path:
+    """Return a new temporary folder that goes when `owner` does, or this process ends."""
+    folder = tempfile.mkdtemp(prefix="pfnlab-bench-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @lru_cache(maxsize=1)  # rows of one trace follow each other: one in memory at a time

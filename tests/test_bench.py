@@ -11,12 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import report
+from benchmarks.peers import OracleFile, cachetools_misses, plain_fifo
 from benchmarks.race import AbsentError, Contestant, Line, Mark, Race, WrongAnswerError, run_race
 from benchmarks.rows import Row, rows
 from benchmarks.traces import QUICK, Scale, run
@@ -200,6 +202,33 @@ def test_a_row_agrees_with_its_peers(name: str) -> None:
         pytest.importorskip(package)
     (row,) = [row for row in rows() if row.name == name]
     assert run_race(name, row.build(Scale(20_000, 1, 20_000)), 1)
+
+
+def farthest(chunks: list[int], capacity: int) -> int:
+    """Misses of Belady's order: the victim is needed last, or never again."""
+    resident, misses = set[int](), 0
+    for now, chunk in enumerate(chunks):
+        if chunk not in resident:
+            misses += 1
+            if len(resident) == capacity:
+                later = chunks[now:]
+                resident.remove(max(resident, key=lambda c: later.index(c) if c in later else now
+                                    + len(later)))  # fmt: skip
+            resident.add(chunk)
+    return misses
+
+
+@pytest.mark.parametrize("capacity", [1, 3, 8])
+def test_libcachesim_is_given_the_chunks_and_their_next_uses(capacity: int) -> None:
+    for package in ("libcachesim", "cachetools"):
+        pytest.importorskip(package)
+    pfns = np.random.default_rng(5).zipf(1.3, 600) % 200
+    oracle = OracleFile(pfns, 3)
+    chunks = [int(pfn) // 8 for pfn in pfns]
+    for policy, misses in (("opt", farthest), ("lra", plain_fifo)):
+        run_once = oracle.run(policy, capacity)
+        assert run_once() == misses(chunks, capacity), policy
+    assert cachetools_misses("FIFOCache", chunks, capacity) == plain_fifo(chunks, capacity)
 
 
 def test_the_benchmarks_load_without_their_extra(root: Path) -> None:
