@@ -21,7 +21,7 @@ FIGURES: Mapping[str, Callable[[float, int], float]] = {
 }
 
 
-EXPECTED = "what was expected"
+EXPECTED = "what was expected"  # the name under which answers known beforehand are quoted
 
 
 class AbsentError(Exception):
@@ -161,9 +161,8 @@ def _check_all_compared(row: str, answers: Mapping[str, Answer]) -> None:
     """Refuse a contestant whose answers nobody else gave: that would be no check."""
     for name, mine in answers.items():
         others = [theirs for other, theirs in answers.items() if other != name]
-        if name != "what was expected" and not any(
-            mine.keys() & theirs.keys() for theirs in others
-        ):
+        shared = any(mine.keys() & theirs.keys() for theirs in others)
+        if name != EXPECTED and not shared:
             raise WrongAnswerError(f"{row}: nothing checks the answer of {name}")
 
 

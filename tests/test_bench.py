@@ -196,7 +196,10 @@ def test_run_is_half_single_accesses_half_runs() -> None:
     assert 250 < max(lengths) <= 512
 
 
-@pytest.mark.parametrize("name", ["run15/lra", "run15/sweep", "run/shape 10 %", "zs/get and put"])
+@pytest.mark.parametrize(
+    "name",
+    ["run15/lra", "run15/sweep", "run/shape 10 %", "zs/get and put", "run/sweep of the shape"],
+)
 def test_a_row_agrees_with_its_peers(name: str) -> None:
     for package in ("libcachesim", "cachetools"):
         pytest.importorskip(package)
