@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if options.list else 2
     scale = QUICK if options.quick else LARGE if options.large else FULL
     lines, remarks, code = run_rows(chosen, scale)
+    if options.quick:
+        remarks.append("quick: small traces, on which the marks say little")
     facts = about()
     print(markdown(lines, facts, remarks))
     folder = options.out or (None if options.quick or options.only else ROOT / "benchmarks")

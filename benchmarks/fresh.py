@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import numpy as np
 import pfnlab
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, ROOT, Scale, scratch_folder, zs
+from pfnlab.memory import available_bytes
 
 FIRST_RESULT = """
 import numpy as np, pfnlab
@@ -92,8 +92,7 @@ class OnDisk:
     def __init__(self, n: int) -> None:
         folder = scratch_folder(self)
         # Twice in memory for a moment (drawn, joined), once in the page cache; half of it spared.
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-        fits = min(shutil.disk_usage(folder).free, memory // 3) // 2 // 4
+        fits = min(shutil.disk_usage(folder).free, available_bytes() // 3) // 2 // 4
         self.n = min(n, fits)
         if self.n < 1_000_000:
             raise AbsentError("too little free memory or disk")
