@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
@@ -21,6 +23,20 @@ _FLAGS: dict[str, Any] = {
 }
 
 
+def _sources_digest() -> bytes:
+    """Digest of every file of compiled code, names and contents."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(text)}\n".encode())
+        digest.update(text)
+    return digest.digest()
+
+
+_SOURCES = _sources_digest()
+
+
 def kernel(function: Function) -> Function:
     """Compile `function` on first call: no GIL, so that sweeps can use threads; cached on disk.
 
@@ -28,4 +44,17 @@ def kernel(function: Function) -> Function:
     neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    return cast(Function, njit(cache=_CACHE, **_FLAGS)(function))
+    compiled = njit(cache=_CACHE, **_FLAGS)(function)
+    if _CACHE and not config.DISABLE_JIT:  # type: ignore[attr-defined]
+        _stamp(compiled)
+    return cast(Function, compiled)
+
+
+def _stamp(dispatcher: Any) -> None:
+    """Make a function's cache on disk stale whenever any file of compiled code has changed.
+
+    numba stamps it with the function's own file, and would serve stale code when a callee in
+    another file is edited.
+    """
+    cache_file = dispatcher._cache._cache_file
+    cache_file._source_stamp = (cache_file._source_stamp, _SOURCES)
