@@ -18,6 +18,7 @@ _HOMES = {
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
+    "Policy": "own_policy",
     "Result": "result",
     "SweepInterrupted": "grid",
     "Trace": "trace",
@@ -25,6 +26,7 @@ _HOMES = {
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
+    "register": "own_policy",
     "replay": "engine",
     "save": "native",
     "sweep": "grid",
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
     from pfnlab.grid import sweep as sweep
     from pfnlab.native import save as save
+    from pfnlab.own_policy import Policy as Policy
+    from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
     from pfnlab.result import Result as Result
     from pfnlab.trace import Trace as Trace

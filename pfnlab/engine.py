@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
-from pfnlab.errors import ParameterError, TraceError
+from pfnlab.errors import ParameterError
 from pfnlab.geometry import WINDOW_BYTES, Geometry
+from pfnlab.kernels import pages
 from pfnlab.kernels import replay as mechanism
+from pfnlab.kernels import state as tables
+from pfnlab.kernels.own import HookError, Own, compiled_hook
 from pfnlab.memory import check_fits
-from pfnlab.params import PARAMETERS, Params
-from pfnlab.requests import MAX_EVENTS
+from pfnlab.own_policy import PARTS, REGISTERED
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.result import Result
+from pfnlab.settling import Settler, kept_codes
 from pfnlab.trace import Trace
 
 #: Events replayed before the first look at the clock; a piece then grows while it takes less than
@@ -21,8 +27,16 @@ from pfnlab.trace import Trace
 FIRST_PIECE_EVENTS = 1 << 16
 PIECE_S = 0.05
 STATE = "the state of a replay"
-_PIN_PLACES = 1 << 10
+_FAILED_PLACES = 1 << 10
+_MAX_ROWS = 2**31  # links are 32 bits
 _OS_PAGE_BYTES = 4096
+_POLICY_CODES = {
+    "lra": tables.LRA,
+    "lru": tables.LRU,
+    "clock": tables.CLOCK,
+    "sieve": tables.SIEVE,
+    "random": tables.RANDOM,
+}
 
 
 def replay(
@@ -47,28 +61,85 @@ def replay(
         If the state of the replay would not fit in memory.
     """
     trace.check(params)
+    _check_policy(trace, params)
     layout = _layout(trace, params)
     state = _state(trace, params, layout)
+    own = _own(params, state)
+    plain = trace.ops is None and trace.atomic is None
+    kept = None if plain else kept_codes(trace)
+    settler = None if plain or kept is not None else Settler(trace)
     event, piece = 0, FIRST_PIECE_EVENTS
     while event < len(trace):
         started = time.perf_counter()
         stop = min(event + piece, len(trace))
-        done = mechanism.replay(layout, state, trace.pfns, trace.ops, trace.atomic, event, stop)
+        codes = kept[event:stop] if kept is not None else None
+        if settler is not None:
+            codes = settler.codes(event, stop)
+        state = _replay_piece(layout, state, own, trace.pfns[event:stop], codes, params.policy)
         if on_events is not None:
-            on_events(done - event)
-        if done < stop:
-            state = _with_larger_pin_table(state)
-        elif time.perf_counter() - started < PIECE_S:
+            on_events(stop - event)
+        if time.perf_counter() - started < PIECE_S:
             piece *= 2
-        event = done
+        event = stop
     return _result(trace, params, state)
 
 
-def _layout(trace: Trace, params: Params) -> mechanism.Layout:
+def _check_policy(trace: Trace, params: Params) -> None:
+    """Refuse events that the kernel of the policy does not know."""
+    if params.policy in WHOLE_CHUNK_POLICIES and (trace.ops, trace.atomic) != (None, None):
+        requirement = f"must have lookups that can sleep only, unlike trace {trace.name!r}"
+        raise ParameterError("policy", params.policy, requirement)
+
+
+def _replay_piece(
+    layout: tables.Layout, state: tables.State, own: Own | None, pfns: Any, codes: Any, policy: str
+) -> tables.State:
+    """Replay some events to their end; return the state, whose table of failed GETs may grow."""
+    done = 0
+    while True:
+        try:
+            done = mechanism.replay(layout, state, own, pfns, codes, done, len(pfns))
+        except (IndexError, ArithmeticError) as error:
+            if own is None:
+                raise
+            raise ParameterError(
+                "policy", policy, f"one of its functions failed: {error}"
+            ) from error
+        if state.counts[tables.BAD_VICTIM]:
+            named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
+            requirement = (
+                f"its victim must be one of the {n_ordered} chunks in the order, "
+                f"other than the one being filled; it returned {named}"
+            )
+            raise ParameterError("policy", policy, requirement)
+        if done == len(pfns):
+            return state
+        state = _with_larger_failed_table(state)
+
+
+def _own(params: Params, state: tables.State) -> Own | None:
+    """Return a user's policy with its functions compiled and its tables; None for a built-in."""
+    policy = REGISTERED.get(params.policy)
+    if policy is None:
+        return None
+    needed = 8 * len(state.chunks) * policy.columns
+    check_fits(needed, "policy", policy.name, "the table of a policy")
+    try:
+        hooks = {name: compiled_hook(name, getattr(policy, name)) for name in PARTS}
+    except HookError as error:
+        raise ParameterError("policy", policy.name, str(error)) from error
+    return Own(
+        table=np.zeros((len(state.chunks), policy.columns), np.int64),
+        scalars=np.zeros(policy.scalars, np.int64),
+        **hooks,
+    )
+
+
+def _layout(trace: Trace, params: Params) -> tables.Layout:
     geometry = Geometry.of(params)
     hashed = _is_hashed(trace, geometry)
     flush_pages = params.chunk_bytes // 4096
-    return mechanism.Layout(
+    return tables.Layout(
         first_pfn=params.first_pfn,
         granule_shift=_log2(geometry.granule_pfns),
         chunk_shift=_log2(params.chunk_bytes // params.granule_bytes),
@@ -79,6 +150,8 @@ def _layout(trace: Trace, params: Params) -> mechanism.Layout:
         batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
         flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
+        policy=_POLICY_CODES.get(params.policy, tables.OWN),
+        key=int.from_bytes(sha256(f"random:{params.seed}".encode()).digest()[:7], "little"),
     )
 
 
@@ -96,78 +169,81 @@ def _chunk_places(trace: Trace, geometry: Geometry) -> int:
     return 1 << max(4, (2 * min(len(trace), geometry.n_chunks) - 1).bit_length())
 
 
-def _state(trace: Trace, params: Params, layout: mechanism.Layout) -> mechanism.State:
+def _state(trace: Trace, params: Params, layout: tables.Layout) -> tables.State:
     """Allocate the tables, after a look at what they would take."""
     geometry = Geometry.of(params)
     n_words = -(-geometry.n_granules // 64)
     n_windows = geometry.n_windows if _needs_ptes(params) else 0
     n_keys = 1 << layout.chunk_bits if layout.hashed else 0
-    n_rows = (n_keys or geometry.n_chunks) + mechanism.FIRST_ROW
+    n_rows = (n_keys or geometry.n_chunks) + tables.FIRST_ROW
     table_bytes = (8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys)
     # An event touches one page of each table at most.
     needed = sum(min(size, len(trace) * _OS_PAGE_BYTES) for size in table_bytes)
     region = PARAMETERS["region_bytes"].show(params.region_bytes)
     check_fits(needed, "region_bytes", region, STATE)
-    if n_rows >= MAX_EVENTS or len(trace) >= MAX_EVENTS:
-        raise TraceError(f"trace {trace.name!r}: must have fewer than 2**31 events and chunks")
+    if n_rows >= _MAX_ROWS:
+        raise ParameterError("region_bytes", region, "must have fewer than 2**31 chunks")
     try:
-        state = mechanism.State(
+        state = tables.State(
             resident=np.zeros(n_words, np.uint64),
             ever=np.zeros(n_words, np.uint64),
             windows=np.zeros(n_windows, np.int32),
             windows_ever=np.zeros(n_windows, np.bool_),
             chunks=np.zeros((n_rows, 4), np.int32),
-            chunk_keys=np.full(n_keys, mechanism.FREE, np.int64),
-            pin_pfns=np.full(_PIN_PLACES, mechanism.FREE, np.int64),
-            pins=np.zeros((_PIN_PLACES, 2), np.int32),
-            counts=np.zeros(mechanism.N_COUNTS, np.int64),
+            marks=np.zeros(n_rows if layout.policy >= tables.CLOCK else 0, np.uint8),
+            places=np.zeros(n_rows if layout.policy == tables.RANDOM else 0, np.int32),
+            chunk_keys=np.full(n_keys, tables.FREE, np.int64),
+            failed_pfns=np.full(_FAILED_PLACES, tables.FREE, np.int64),
+            failed=np.zeros(_FAILED_PLACES, np.int64),
+            counts=np.zeros(tables.N_COUNTS, np.int64),
         )
     except MemoryError:
         requirement = f"{STATE} must fit in the memory that can be allocated"
         raise ParameterError("region_bytes", region, requirement) from None
-    state.chunks[mechanism.HEAD, (mechanism.PREV, mechanism.NEXT)] = mechanism.HEAD
-    state.counts[mechanism.RESERVE] = params.reserve_granules
+    state.chunks[tables.HEAD, (tables.PREV, tables.NEXT)] = tables.HEAD
+    state.counts[tables.HAND] = tables.HEAD
+    state.counts[tables.RESERVE] = params.reserve_granules
     return state
 
 
-def _with_larger_pin_table(state: mechanism.State) -> mechanism.State:
-    """Return the state with its pinned pages moved into a table four times as large."""
-    n_places = 4 * len(state.pin_pfns)
+def _with_larger_failed_table(state: tables.State) -> tables.State:
+    """Return the state with its table of failed GETs four times as large."""
+    n_places = 4 * len(state.failed_pfns)
     larger = state._replace(
-        pin_pfns=np.full(n_places, mechanism.FREE, np.int64), pins=np.zeros((n_places, 2), np.int32)
+        failed_pfns=np.full(n_places, tables.FREE, np.int64), failed=np.zeros(n_places, np.int64)
     )
-    mechanism.move_pins(state, larger)
+    pages.move(state.failed_pfns, state.failed, larger.failed_pfns, larger.failed)
     return larger
 
 
-def _result(trace: Trace, params: Params, state: mechanism.State) -> Result:
+def _result(trace: Trace, params: Params, state: tables.State) -> Result:
     count = [int(value) for value in state.counts]
-    accesses = len(trace) - count[mechanism.PUTS]
-    faults, atomic_faults = count[mechanism.FAULTS], count[mechanism.ATOMIC_FAULTS]
+    accesses = len(trace) - count[tables.PUTS]
+    faults, atomic_faults = count[tables.FAULTS], count[tables.ATOMIC_FAULTS]
     granule = params.granule_bytes
     return Result(
         params=params,
         accesses=accesses,
         hits=accesses - faults - atomic_faults,
         faults=faults,
-        cold_faults=count[mechanism.COLD_FAULTS],
+        cold_faults=count[tables.COLD_FAULTS],
         atomic_faults=atomic_faults,
-        reserve_faults=count[mechanism.RESERVE_FAULTS],
-        overcommits=count[mechanism.OVERCOMMITS],
-        puts=count[mechanism.PUTS],
-        unmatched_puts=count[mechanism.UNMATCHED_PUTS],
-        shootdowns=count[mechanism.SHOOTDOWNS],
-        futile_passes=count[mechanism.FUTILE_PASSES],
-        pinned_skips=count[mechanism.PINNED_SKIPS],
-        evicted_chunks=count[mechanism.EVICTED_CHUNKS],
-        evicted_granules=count[mechanism.EVICTED_GRANULES],
-        ranged_flush_pages=count[mechanism.RANGED_FLUSH_PAGES],
-        full_flushes=count[mechanism.FULL_FLUSHES],
-        peak_resident_bytes=count[mechanism.PEAK_RESIDENT] * granule,
-        resident_bytes=count[mechanism.RESIDENT] * granule,
-        mean_resident_bytes=count[mechanism.RESIDENT_SUM] * granule / max(len(trace), 1),
-        page_table_bytes=count[mechanism.PEAK_WINDOWS] * 4096,
-        page_table_kept_bytes=count[mechanism.WINDOWS_EVER] * 4096,
+        reserve_faults=count[tables.RESERVE_FAULTS],
+        overcommits=count[tables.OVERCOMMITS],
+        puts=count[tables.PUTS],
+        unmatched_puts=count[tables.UNMATCHED_PUTS],
+        shootdowns=count[tables.SHOOTDOWNS],
+        futile_passes=count[tables.FUTILE_PASSES],
+        pinned_skips=count[tables.PINNED_SKIPS],
+        evicted_chunks=count[tables.EVICTED_CHUNKS],
+        evicted_granules=count[tables.EVICTED_GRANULES],
+        ranged_flush_pages=count[tables.RANGED_FLUSH_PAGES],
+        full_flushes=count[tables.FULL_FLUSHES],
+        peak_resident_bytes=count[tables.PEAK_RESIDENT] * granule,
+        resident_bytes=count[tables.RESIDENT] * granule,
+        mean_resident_bytes=count[tables.RESIDENT_SUM] * granule / max(len(trace), 1),
+        page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
+        page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
+from numba import config, njit, types
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # run that asks for bounds checks would be served code that has none.
 _CACHE = not config.BOUNDSCHECK  # type: ignore[attr-defined]  # set when numba reads its environment
 # A dict, because numba's annotations do not know `_nrt`.
-_FLAGS: dict[str, Any] = {
+FLAGS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
     "forceinline": True,
@@ -44,17 +45,38 @@ def kernel(function: Function) -> Function:
     neither it nor calls (``forceinline``), 25 without the inlining, and 200 with both.
     numpy's error model, because no kernel divides. No ``fastmath``: counters are exact.
     """
-    compiled = njit(cache=_CACHE, **_FLAGS)(function)
+    compiled = njit(**FLAGS)(function)
     if _CACHE and not config.DISABLE_JIT:  # type: ignore[attr-defined]
-        _stamp(compiled)
+        compiled._cache = _SourcesCache(function)
     return cast(Function, compiled)
 
 
-def _stamp(dispatcher: Any) -> None:
-    """Make a function's cache on disk stale whenever any file of compiled code has changed.
+class _Storable(CompileResultCacheImpl):
+    """What goes on disk: all but code made for a user's functions, which nobody finds again."""
+
+    def check_cachable(self, result: Any) -> bool:
+        """Whether compiled code may be stored."""
+        if any(_holds_functions(argument) for argument in result.signature.args):
+            return False
+        return bool(super().check_cachable(result))  # type: ignore[no-untyped-call]
+
+
+def _holds_functions(argument: Any) -> bool:
+    if isinstance(argument, types.BaseTuple):
+        return any(map(_holds_functions, argument))  # type: ignore[call-overload]
+    return isinstance(argument, types.Callable)
+
+
+class _SourcesCache(FunctionCache):
+    """numba's cache on disk, stale whenever any file of compiled code has changed.
 
     numba stamps it with the function's own file, and would serve stale code when a callee in
     another file is edited.
     """
-    cache_file = dispatcher._cache._cache_file
-    cache_file._source_stamp = (cache_file._source_stamp, _SOURCES)
+
+    _impl_class = _Storable
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        stamp = self._cache_file._source_stamp
+        self._cache_file._source_stamp = (stamp, _SOURCES)

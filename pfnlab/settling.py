@@ -1,0 +1,88 @@
+"""Event codes of a trace: what each event does, with every PUT settled once, not at each replay."""
+
+from __future__ import annotations
+
+import threading
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from pfnlab.errors import TraceError
+from pfnlab.kernels import pages
+from pfnlab.kernels import settle as kernel
+from pfnlab.kernels.state import ATOMIC, FREE
+from pfnlab.trace import Trace
+
+Codes = npt.NDArray[np.uint8]
+
+#: Codes of a trace of up to so many events are kept with it; a longer one's are made piece by
+#: piece at every replay, in a buffer of one piece.
+KEPT_EVENTS = 1 << 27
+#: A chunk's live pins are counted in 32 bits; so many in all can't overflow one.
+MAX_LIVE_GETS = 2**31 - 1
+PIECE_EVENTS = 1 << 20
+_PLACES = 1 << 10
+
+
+class Settler:
+    """Makes the codes of a trace, piece after piece from its first event on."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.table = _table(_PLACES)
+
+    def codes(self, start: int, stop: int) -> Codes:
+        """Return the codes of events ``[start, stop)``, uint8; `start` is where the last ended."""
+        codes = np.zeros(stop - start, np.uint8)
+        self.write(codes, start, stop)
+        return codes
+
+    def write(self, codes: Codes, start: int, stop: int) -> None:
+        """Write the codes of events ``[start, stop)`` into an array of just as many."""
+        atomic = None if self.trace.atomic is None else self.trace.atomic[start:stop]
+        if self.trace.ops is None:
+            codes[:] = 0 if atomic is None else atomic * np.uint8(ATOMIC)
+            return
+        pfns, ops, done = self.trace.pfns[start:stop], self.trace.ops[start:stop], 0
+        while (done := kernel.settle(self.table, pfns, ops, atomic, codes, done, len(codes))) < len(
+            codes
+        ):
+            self._grow()
+        if self.table.totals[kernel.PEAK_GETS] > MAX_LIVE_GETS:
+            requirement = f"must be at most {MAX_LIVE_GETS}"
+            raise TraceError(f"ops of trace {self.trace.name!r}: GETs not yet PUT {requirement}")
+
+    def _grow(self) -> None:
+        larger = _table(4 * len(self.table.pfns))
+        pages.move(self.table.pfns, self.table.gets, larger.pfns, larger.gets)
+        self.table = larger._replace(totals=self.table.totals)
+
+
+def _table(n_places: int) -> kernel.Outstanding:
+    return kernel.Outstanding(
+        pfns=np.full(n_places, FREE, np.int64),
+        gets=np.zeros(n_places, np.int64),
+        totals=np.zeros(3, np.int64),
+    )
+
+
+_kept: WeakKeyDictionary[Trace, Codes] = WeakKeyDictionary()
+_settling = threading.Lock()
+
+
+def kept_codes(trace: Trace) -> Codes | None:
+    """Return the codes of all events of a trace, made at the first call; None if it is too long.
+
+    Threads that replay one trace wait for the first of them to settle it.
+    """
+    if len(trace) > KEPT_EVENTS:
+        return None
+    with _settling:
+        if trace not in _kept:
+            settler, codes = Settler(trace), np.empty(len(trace), np.uint8)
+            for start in range(0, len(trace), PIECE_EVENTS):
+                piece = codes[start : start + PIECE_EVENTS]
+                settler.write(piece, start, start + len(piece))
+            _kept[trace] = codes
+        return _kept[trace]
