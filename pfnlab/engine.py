@@ -31,7 +31,6 @@ _FAILED_PLACES = 1 << 10
 _MAX_ROWS = 2**31  # links are 32 bits
 _OS_PAGE_BYTES = 4096
 _POLICY_CODES = {
-    "lra": tables.LRA,
     "lru": tables.LRU,
     "clock": tables.CLOCK,
     "sieve": tables.SIEVE,
@@ -75,7 +74,7 @@ def replay(
         codes = kept[event:stop] if kept is not None else None
         if settler is not None:
             codes = settler.codes(event, stop)
-        state = _replay_piece(layout, state, own, trace.pfns[event:stop], codes, params.policy)
+        state = _replay_piece(params, layout, state, own, trace.pfns[event:stop], codes)
         if on_events is not None:
             on_events(stop - event)
         if time.perf_counter() - started < PIECE_S:
@@ -92,29 +91,36 @@ def _check_policy(trace: Trace, params: Params) -> None:
 
 
 def _replay_piece(
-    layout: tables.Layout, state: tables.State, own: Own | None, pfns: Any, codes: Any, policy: str
+    params: Params,
+    layout: tables.Layout,
+    state: tables.State,
+    own: Own | None,
+    pfns: Any,
+    codes: Any,
 ) -> tables.State:
     """Replay some events to their end; return the state, whose table of failed GETs may grow."""
+    policy = _POLICY_CODES.get(params.policy)
     done = 0
     while True:
         try:
-            done = mechanism.replay(layout, state, own, pfns, codes, done, len(pfns))
+            done = mechanism.replay(layout, state, policy, own, pfns, codes, done, len(pfns))
         except (IndexError, ArithmeticError) as error:
             if own is None:
                 raise
-            raise ParameterError(
-                "policy", policy, f"one of its functions failed: {error}"
-            ) from error
+            raise ParameterError("policy", params.policy, f"{error} in a function of it") from error
         if state.counts[tables.BAD_VICTIM]:
-            named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
-            requirement = (
-                f"its victim must be one of the {n_ordered} chunks in the order, "
-                f"other than the one being filled; it returned {named}"
-            )
-            raise ParameterError("policy", policy, requirement)
+            raise ParameterError("policy", params.policy, _bad_victim(state))
         if done == len(pfns):
             return state
         state = _with_larger_failed_table(state)
+
+
+def _bad_victim(state: tables.State) -> str:
+    named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
+    return (
+        f"its victim must be one of the {n_ordered} chunks in the order, "
+        f"other than the one being filled; it returned {named}"
+    )
 
 
 def _own(params: Params, state: tables.State) -> Own | None:
@@ -150,7 +156,6 @@ def _layout(trace: Trace, params: Params) -> tables.Layout:
         batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
         flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
-        policy=_POLICY_CODES.get(params.policy, tables.OWN),
         key=int.from_bytes(sha256(f"random:{params.seed}".encode()).digest()[:7], "little"),
     )
 
@@ -176,6 +181,7 @@ def _state(trace: Trace, params: Params, layout: tables.Layout) -> tables.State:
     n_windows = geometry.n_windows if _needs_ptes(params) else 0
     n_keys = 1 << layout.chunk_bits if layout.hashed else 0
     n_rows = (n_keys or geometry.n_chunks) + tables.FIRST_ROW
+    policy = params.policy
     table_bytes = (8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys)
     # An event touches one page of each table at most.
     needed = sum(min(size, len(trace) * _OS_PAGE_BYTES) for size in table_bytes)
@@ -190,8 +196,8 @@ def _state(trace: Trace, params: Params, layout: tables.Layout) -> tables.State:
             windows=np.zeros(n_windows, np.int32),
             windows_ever=np.zeros(n_windows, np.bool_),
             chunks=np.zeros((n_rows, 4), np.int32),
-            marks=np.zeros(n_rows if layout.policy >= tables.CLOCK else 0, np.uint8),
-            places=np.zeros(n_rows if layout.policy == tables.RANDOM else 0, np.int32),
+            marks=np.zeros(n_rows if policy in ("clock", "sieve") else 0, np.uint8),
+            places=np.zeros(n_rows if policy == "random" else 0, np.int32),
             chunk_keys=np.full(n_keys, tables.FREE, np.int64),
             failed_pfns=np.full(_FAILED_PLACES, tables.FREE, np.int64),
             failed=np.zeros(_FAILED_PLACES, np.int64),

@@ -49,8 +49,8 @@ HEAD, FIRST_ROW = 1, 2
 LOOKUP, GET, PUT, UNMATCHED_PUT = range(4)
 ATOMIC = 4
 
-# Values of `Layout.policy`. Those from CLOCK to SIEVE mark a chunk at a hit.
-LRA, RANDOM, OWN, LRU, CLOCK, SIEVE = range(6)
+# Orders other than lra, in an order of their own: from LRU on a hit counts, from CLOCK on it marks.
+RANDOM, LRU, CLOCK, SIEVE = range(4)
 
 ONE = np.uint64(1)
 FREE = -1
@@ -69,7 +69,6 @@ class Layout(NamedTuple):
     batch_chunks: int
     reserve_granules: int
     flush_pages: int  # 4 KiB pages of one chunk if its flush is ranged, else 0
-    policy: int
     key: int  # of the random policy's words, below 2**62
 
 
