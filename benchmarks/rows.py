@@ -14,7 +14,7 @@ from benchmarks.contests import FRACTIONS, SAMPLED, replayed, sweep_of
 from benchmarks.peers import OracleFile, cachetools_misses, gather, libcachesim, plain_fifo
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, TRACES, Scale, touched_chunks, trace_of
-from pfnlab.params import POLICIES
+from pfnlab.own_policy import POLICIES
 
 PREFIX = 200_000  # what cachetools and plain Python are given
 

@@ -63,7 +63,7 @@ def real(name: str) -> Callable[[int], pfnlab.Trace]:
     """Return a loader of a shipped trace: its accesses (LOOKUPs and GETs), all as LOOKUPs."""
 
     def lookups(n: int) -> pfnlab.Trace:
-        whole = pfnlab.load(ROOT / "data" / "traces" / f"{name}.parquet")
+        whole = pfnlab.load(ROOT / "data" / "traces" / f"{name}.parquet", stream=False)
         pfns = whole.pfns if whole.ops is None else whole.pfns[whole.ops != 2]
         return pfnlab.Trace(pfns[:n].copy(), name=name)
 

@@ -18,6 +18,7 @@ _HOMES = {
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
+    "Policy": "own_policy",
     "Result": "result",
     "SweepInterrupted": "grid",
     "StreamedTrace": "streamed",
@@ -26,6 +27,7 @@ _HOMES = {
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
+    "register": "own_policy",
     "replay": "engine",
     "save": "native",
     "sweep": "grid",
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
     from pfnlab.grid import sweep as sweep
     from pfnlab.native import save as save
+    from pfnlab.own_policy import Policy as Policy
+    from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace

@@ -46,6 +46,12 @@ class Events(NamedTuple):
     ops: npt.NDArray[np.uint8] | None
     atomic: npt.NDArray[np.bool_] | None
 
+    def part(self, start: int, stop: int) -> Events:
+        """Return the events ``[start, stop)`` of this piece, as views."""
+        ops = self.ops[start:stop] if self.ops is not None else None
+        atomic = self.atomic[start:stop] if self.atomic is not None else None
+        return Events(self.start + start, self.pfns[start:stop], ops, atomic)
+
 
 def extent_of(pfns: Column) -> Extent | None:
     """Return the least and the largest of `pfns`, None if there are none.

@@ -42,7 +42,7 @@ class Placement:
     tenants: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Trace:
     """A sequence of events on page frames.
 
