@@ -134,7 +134,7 @@ def capture(name: str, folder: Path, scratch: Path) -> Path:
 
 def shape(path: Path) -> dict[str, str]:
     """The figures of a trace file, as text."""
-    trace = pfnlab.load(path)
+    trace = pfnlab.load(path, stream=False)
     pages = np.asarray(trace.pfns, dtype=np.int64)
     ops = np.bincount(np.asarray(trace.ops, dtype=np.uint8), minlength=3)
     span_pages = int(pages.max() - pages.min()) + 1

@@ -18,13 +18,16 @@ _HOMES = {
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
+    "Policy": "own_policy",
     "Result": "result",
     "SweepInterrupted": "grid",
+    "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
+    "register": "own_policy",
     "replay": "engine",
     "save": "native",
     "sweep": "grid",
@@ -46,8 +49,11 @@ if TYPE_CHECKING:
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
     from pfnlab.grid import sweep as sweep
     from pfnlab.native import save as save
+    from pfnlab.own_policy import Policy as Policy
+    from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
     from pfnlab.result import Result as Result
+    from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.trace import Trace as Trace
     from pfnlab.units import format_bytes as format_bytes
     from pfnlab.units import parse_bytes as parse_bytes

@@ -19,8 +19,8 @@ from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, near
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params, parameter_of
+from pfnlab.replayable import Evidence, Replayable
 from pfnlab.result import COUNTERS
-from pfnlab.trace import Evidence, Trace
 
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
@@ -38,7 +38,7 @@ class Source(Protocol):
     def evidence(self) -> Evidence:
         """Whether its events are references on descriptors or stand in for them."""
 
-    def trace(self, params: Params) -> Trace:
+    def trace(self, params: Params) -> Replayable:
         """Return the events for the region of `params`."""
 
 
@@ -209,14 +209,14 @@ def _rows(
         trace = source.trace(same_region[0].params)
         footprints = _footprints(trace, same_region)
 
-        def row(point: Point, on_events: Callable[[int], None], trace: Trace = trace,
+        def row(point: Point, on_events: Callable[[int], None], trace: Replayable = trace,
                 footprints: dict[int, int] = footprints) -> dict[str, Any]:  # fmt: skip
             return _row(trace, point, footprints[point.params.granule_bytes], on_events)
 
         yield from _in_threads(row, same_region, n_threads)
 
 
-def _footprints(trace: Trace, same_region: list[Point]) -> dict[int, int]:
+def _footprints(trace: Replayable, same_region: list[Point]) -> dict[int, int]:
     """Footprint of the trace in bytes, by granule size."""
     by_granule = {point.params.granule_bytes: point.params for point in same_region}
     return {granule: trace.footprint_bytes(params) for granule, params in by_granule.items()}
@@ -261,7 +261,7 @@ def _failed(future: Future[dict[str, Any]]) -> bool:
 
 
 def _row(
-    trace: Trace, point: Point, footprint: int, on_events: Callable[[int], None]
+    trace: Replayable, point: Point, footprint: int, on_events: Callable[[int], None]
 ) -> dict[str, Any]:
     params = point.params
     if point.share == "threshold_of_footprint":

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pfnlab.errors import ParameterError, near
+from pfnlab.own_policy import POLICIES, REGISTERED
 from pfnlab.units import GIB, MIB, PIB, TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ else:
 
 Unit = Literal["bytes", "pages", "chunks", "granules", "pfn", "CPUs", "name", ""]
 
-#: Victim orders that the engine replays.
-POLICIES = ("lra",)
+#: Policies whose kernels know one granule a chunk, and no pass that unmaps several chunks.
+WHOLE_CHUNK_POLICIES = ("s3fifo", "opt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Parameter:
         Whether nothing but a power of two will do.
     choices
         The allowed names, for a field that is a name.
+    registered
+        More of them, which may grow while the program runs.
     """
 
     name: str = ""
@@ -52,6 +55,12 @@ class Parameter:
     maximum: int = 2**62
     power_of_two: bool = False
     choices: tuple[str, ...] = ()
+    registered: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names allowed now, for a field that is a name."""
+        return (*self.choices, *self.registered)
 
     def parse(self, value: object) -> int | str:
         """Return `value` as this field stores it, or refuse it by name."""
@@ -70,9 +79,12 @@ class Parameter:
         return format_bytes(value) if self.unit == "bytes" and value != 0 else str(value)  # type: ignore[arg-type]
 
     def _parse_choice(self, value: object) -> str:
-        if isinstance(value, str) and value in self.choices:
+        if isinstance(value, str) and value in self.names:
             return value
-        raise ParameterError(self.name, value, f"must be one of {', '.join(self.choices)}")
+        requirement = f"must be one of {', '.join(self.names)}"
+        if (neighbour := near(str(value), self.names)).startswith("did you mean"):
+            requirement = f"{requirement}; {neighbour}"
+        raise ParameterError(self.name, value, requirement)
 
     def _parse_number(self, value: object) -> int:
         if self.unit == "bytes":
@@ -135,8 +147,9 @@ class Params:
         0, "granules", "granules set aside for atomic callers", maximum=2**40
     )
     policy: str = _parameter(
-        "lra", "name", "victim order: lra is least recently allocated", choices=POLICIES
-    )
+        "lra", "name", "victim order: lra is least recently allocated", choices=POLICIES,
+        registered=REGISTERED,
+    )  # fmt: skip
     n_cpus: int = _parameter(
         64, "CPUs", "online CPUs that a shootdown reaches (costs only)", minimum=1, maximum=65536
     )
@@ -161,6 +174,18 @@ class Params:
             )
         self._check_not_above("granule_bytes", "chunk_bytes")
         self._check_not_above("chunk_bytes", "threshold_bytes")
+        if self.policy in WHOLE_CHUNK_POLICIES:
+            self._check_whole_chunks()
+
+    def _check_whole_chunks(self) -> None:
+        """Refuse what the kernels of the policy do not know."""
+        if self.granule_bytes != self.chunk_bytes:
+            sizes = f"{format_bytes(self.granule_bytes)} and {format_bytes(self.chunk_bytes)}"
+            requirement = f"must have granule_bytes = chunk_bytes, not {sizes}"
+            raise ParameterError("policy", self.policy, requirement)
+        if self.batch_chunks != 1:
+            requirement = f"must have batch_chunks = 1, not {self.batch_chunks}"
+            raise ParameterError("policy", self.policy, requirement)
 
     def _check_not_above(self, small: str, large: str) -> None:
         value, limit = getattr(self, small), getattr(self, large)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pfnlab import requests
-from pfnlab.columns import PIECE_EVENTS, code_column, fit_column, int64_column, pfn_column
+from pfnlab.columns import (
+    PIECE_EVENTS,
+    Column,
+    Events,
+    Extent,
+    digest_of,
+    extent_of,
+    held_column,
+    int64_column,
+    pfn_column,
+    spread_starts,
+)
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.placement import How, place, staggered
+from pfnlab.replayable import Evidence, check_evidence, check_page_bytes
 from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.units import format_bytes
 
-Evidence = Literal["direct", "proxy"]
-_IS_OP = (PUT, "must be LOOKUP 0, GET 1 or PUT 2")
-_IS_FLAG = (1, "must be 0 or 1")
+__all__ = ["Evidence", "Placement", "Trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +42,12 @@ class Placement:
     tenants: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Trace:
     """A sequence of events on page frames.
 
-    Arrays are not copied where their dtype fits; they are held as read-only views.
+    Arrays are not copied where their dtype fits; they are held as read-only views. Whoever owns
+    them must not change them while the trace lives: they are checked once.
 
     Parameters
     ----------
@@ -78,18 +87,18 @@ class Trace:
     evidence: Evidence = "proxy"
     provenance: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
+    _extent: Extent | None = field(default=None, init=False, repr=False)  # once it is known
 
     def __post_init__(self) -> None:
-        if self.evidence not in ("direct", "proxy"):
-            raise ParameterError("evidence", self.evidence, "must be 'direct' or 'proxy'")
+        check_evidence(self.evidence)
         set_ = object.__setattr__
         set_(self, "page_bytes", PARAMETERS["page_bytes"].parse(self.page_bytes))
         set_(self, "provenance", MappingProxyType(dict(self.provenance)))
-        set_(self, "pfns", pfn_column(self.pfns))
-        set_(self, "ops", code_column("ops", self.ops, np.uint8, _IS_OP))
-        set_(self, "atomic", code_column("atomic", self.atomic, np.bool_, _IS_FLAG))
-        set_(self, "cpus", fit_column("cpus", self.cpus, np.uint16))
-        set_(self, "time_ns", fit_column("time_ns", self.time_ns, np.int64))
+        pfns, extent = pfn_column(self.pfns)
+        set_(self, "pfns", pfns)
+        set_(self, "_extent", extent)
+        for name in ("ops", "atomic", "cpus", "time_ns"):
+            set_(self, name, held_column(name, getattr(self, name)))
         for name, column in self.columns().items():
             if len(column) != len(self.pfns):
                 requirement = f"must have as many as pfns ({len(self.pfns)})"
@@ -178,26 +187,61 @@ class Trace:
 
     def digest(self) -> str:
         """Return the sha256 of what a replay sees: page size, pfns, ops and contexts."""
-        sha = hashlib.sha256(f"page_bytes={self.page_bytes}".encode())
-        for name, dtype in (("pfns", "<i8"), ("ops", "u1"), ("atomic", "u1")):
-            column = getattr(self, name)
-            sha.update(f";{name}={len(self) if column is not None else 0}:".encode())
-            for start in range(0, len(self) if column is not None else 0, PIECE_EVENTS):
-                sha.update(column[start : start + PIECE_EVENTS].astype(dtype).tobytes())
-        return sha.hexdigest()
+        return digest_of(self.page_bytes, len(self), self._parts)
+
+    def _parts(self, name: str) -> Iterator[Column]:
+        column = getattr(self, name)
+        for start in range(0, len(self) if column is not None else 0, PIECE_EVENTS):
+            yield column[start : start + PIECE_EVENTS]
 
     def footprint_bytes(self, params: Params) -> int:
         """Return the bytes of descriptors in the distinct granules that the trace touches."""
         self.check(params)
         return Geometry.of(params).footprint_bytes(self.pfns)
 
+    @property
+    def has_ops(self) -> bool:
+        """Whether there are GETs or PUTs."""
+        return self.ops is not None
+
+    @property
+    def has_atomic(self) -> bool:
+        """Whether there are callers that can't sleep."""
+        return self.atomic is not None
+
+    @property
+    def extent(self) -> Extent | None:
+        """Least and largest pfn, None if there are no events; one pass, the first time."""
+        if self._extent is None and len(self):
+            object.__setattr__(self, "_extent", extent_of(self.pfns))
+        return self._extent
+
+    def pieces(self, params: Params, n_events: int = 1 << 16) -> Iterator[Events]:
+        """Yield the events in order, as views of at most `n_events`.
+
+        Raises
+        ------
+        TraceError
+            Before the first piece, if `check` refuses the region.
+        """
+        self.check(params)
+        for start in range(0, len(self), n_events):
+            piece = slice(start, start + n_events)
+            ops = self.ops[piece] if self.ops is not None else None
+            atomic = self.atomic[piece] if self.atomic is not None else None
+            yield Events(start, self.pfns[piece], ops, atomic)
+
+    def sample(self, n_slices: int, n_events: int) -> list[Column]:
+        """Return the pfns of at most `n_slices` slices of `n_events`, evenly spread."""
+        starts = spread_starts(len(self), n_slices, n_events)
+        return [self.pfns[start : start + n_events] for start in starts]
+
     def check(self, params: Params) -> None:
         """Refuse a region whose page size or pfns are not the trace's."""
-        if self.page_bytes != params.page_bytes:
-            mine, region = format_bytes(self.page_bytes), format_bytes(params.page_bytes)
-            requirement = f"must be the region's page size ({region})"
-            raise TraceError(f"page_bytes={mine} of trace {self.name!r}: {requirement}")
-        Geometry.of(params).check(self.pfns)
+        check_page_bytes(self, params)
+        first, last = params.first_pfn, params.first_pfn + params.n_pages - 1
+        if self.extent is not None and not first <= self.extent[0] <= self.extent[1] <= last:
+            Geometry.of(params).check(self.pfns)  # names the event
 
     def placed(
         self,

@@ -61,7 +61,7 @@ def _control(parameter: Parameter, value: int | str) -> Any:
         "value": value,
     }
     if parameter.choices:
-        return ipywidgets.Dropdown(options=parameter.choices, **about)
+        return ipywidgets.Dropdown(options=parameter.names, **about)
     options = [(parameter.show(step), step) for step in steps(parameter, int(value))]
     # One step a key press; a drag is coalesced by ipywidgets, and its last value wins.
     return ipywidgets.SelectionSlider(options=options, continuous_update=True, **about)

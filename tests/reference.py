@@ -1,8 +1,8 @@
 """The specification of DESIGN 5 made runnable: plain Python, no pfnlab, no speed, no arrays.
 
 It keeps sets and lists where the engine keeps bitmaps, links and hash tables: the resident
-granules are a set, the LRA order is a list that is searched, pins are counted by pfn and summed
-over a chunk when asked.
+granules are a set, the victim order is a list that is searched (`tests.orders`), pins are counted
+by pfn and summed over a chunk when asked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+
+from tests.orders import ORDERS
 
 LOOKUP, GET, PUT = 0, 1, 2
 Event = tuple[int, int, bool]
@@ -26,12 +28,14 @@ def replay(
     batch: int = 1,
     reserve: int = 0,
     ceiling: int = 33,
+    policy: str = "lra",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return every counter of DESIGN 5 by name."""
     count: Counter[str] = Counter()
     resident: set[int] = set()  # byte offsets of granules
     ever: set[int] = set()
-    order: list[int] = []  # byte offsets of chunks, least recently allocated first
+    victims = ORDERS[policy](seed)  # of byte offsets of chunks
     live: Counter[int] = Counter()
     failed: Counter[int] = Counter()
     windows_ever: set[int] = set()
@@ -48,12 +52,11 @@ def replay(
 
     def reclaim(filling: int) -> None:
         n_evicted = 0
-        for c in list(order):
-            if fits() and n_evicted >= batch:
+        while not (fits() and n_evicted >= batch):
+            c = victims.victim(filling)
+            if c is None:
                 break
-            if c == filling:
-                continue
-            order.remove(c)
+            victims.remove(c)
             if pinned(c):
                 count["pinned_skips"] += 1
                 continue
@@ -81,14 +84,16 @@ def replay(
                 failed[pfn] -= 1
             elif live[pfn]:
                 live[pfn] -= 1
-                if not pinned(c) and c not in order:
-                    order.append(c)
+                if not pinned(c) and c not in victims.order:
+                    victims.insert(c)
             else:
                 count["unmatched_puts"] += 1
         else:
             count["accesses"] += 1
             if g in resident:
                 count["hits"] += 1
+                if c in victims.order:
+                    victims.access(c, False)
             elif atomic and in_reserve == 0:
                 count["atomic_faults"] += 1
                 ok = False
@@ -96,6 +101,9 @@ def replay(
             else:
                 count["faults"] += 1
                 count["cold_faults"] += g not in ever
+                ordered = c in victims.order
+                if ordered:
+                    victims.access(c, True)
                 if atomic:
                     in_reserve -= 1
                     count["reserve_faults"] += 1
@@ -106,7 +114,8 @@ def replay(
                 count["overcommits"] += not fits()
                 resident.add(g)
                 ever.add(g)
-                order[:] = [x for x in order if x != c] + [c]
+                if not ordered:
+                    victims.insert(c)
             if op == GET and ok:
                 live[pfn] += 1
         resident_sum += len(resident)

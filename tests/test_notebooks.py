@@ -289,7 +289,7 @@ def test_a_slider_redraws_by_the_same_function() -> None:
         draw, pfnlab.Params(), "chunk_bytes", "policy", first=Figure(figsize=(1, 1))
     )
     slider, policy, message, picture = box.children
-    assert policy.options == ("lra",)
+    assert policy.options == PARAMETERS["policy"].choices
     before = picture.value
     slider.value = 4 << 20
     assert seen == [pfnlab.Params(chunk_bytes="4MiB")]

@@ -63,7 +63,10 @@ def test_every_field_is_described_once() -> None:
         ({"batch_chunks": 0}, "batch_chunks=0: must be between 1"),
         ({"batch_chunks": 1.5}, "batch_chunks=1.5: must be an int"),
         ({"reserve_granules": -1}, "reserve_granules=-1: must be between 0"),
-        ({"policy": "lru"}, "policy='lru': must be one of lra"),
+        (
+            {"policy": "lur"},
+            "policy='lur': must be one of lra, lru, clock, sieve, random; did you mean",
+        ),
         ({"first_pfn": -1}, "first_pfn=-1: must be between 0"),
         ({"n_cpus": True}, "n_cpus=True: must be an int"),
     ],

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import engine, memory
+from pfnlab import memory
+from pfnlab.engine import feeding, mechanism
+from pfnlab.own_policy import POLICIES
 from pfnlab.requests import GET, PUT
 from tests import reference
 
@@ -41,6 +43,8 @@ def expected(params: pfnlab.Params, events: list[tuple[int, int, bool]]) -> dict
         batch=params.batch_chunks,
         reserve=params.reserve_granules,
         ceiling=params.flush_ceiling_pages,
+        policy=params.policy,
+        seed=params.seed,
     )
 
 
@@ -62,6 +66,8 @@ def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
         batch_chunks=draw(st.sampled_from([1, 1, 2, 3, 100])),
         reserve_granules=draw(st.integers(0, 3)),
         flush_ceiling_pages=draw(st.sampled_from([0, 1, 33])),
+        policy=draw(st.sampled_from(POLICIES)),
+        seed=draw(st.sampled_from([0, 1, 2**63 - 1])),
     )
     pool = draw(st.lists(st.integers(0, n_pages - 1), min_size=1, max_size=12))
     if draw(st.booleans()):  # pages a granule apart, so that a chunk fills up and others push it
@@ -89,9 +95,9 @@ def test_pieces_tables_and_dtypes_change_nothing(case: Case, piece: int) -> None
     trace = traced(events)
     whole = pfnlab.replay(trace, params).counts()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "FIRST_PIECE_EVENTS", piece)
-        patch.setattr(engine, "_PIN_PLACES", 2)
-        patch.setattr(engine, "_is_hashed", lambda trace, geometry: True)
+        patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
+        patch.setattr(mechanism, "_FAILED_PLACES", 2)
+        patch.setattr(mechanism, "_is_hashed", lambda trace, geometry: True)
         narrow = pfnlab.Trace(trace.pfns.astype(np.uint32), trace.ops, trace.atomic)
         assert pfnlab.replay(narrow, params).counts() == whole
 

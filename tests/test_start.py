@@ -85,14 +85,44 @@ def replayed(tree: Path) -> str:
     return done.stdout.strip()
 
 
+def copied(root: Path, tmp_path: Path) -> Path:
+    """Copy the package; return the folder of its kernels."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "pfnlab", tmp_path / "pfnlab", ignore=ignored)
+    return tmp_path / "pfnlab" / "kernels"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
 def test_an_edited_callee_is_compiled_again(root: Path, tmp_path: Path) -> None:
-    shutil.copytree(
-        root / "pfnlab", tmp_path / "pfnlab", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    kernels = copied(root, tmp_path)
     assert replayed(tmp_path) == replayed(tmp_path) == "92"
-    kernel = tmp_path / "pfnlab" / "kernels" / "replay.py"
-    text = kernel.read_text()
-    edited = text.replace("counts[EVICTED_CHUNKS] += 1", "counts[EVICTED_CHUNKS] += 2")
-    assert edited != text
-    kernel.write_text(edited)
+    edit(kernels / "replay.py", "counts[EVICTED_CHUNKS] += 1", "counts[EVICTED_CHUNKS] += 2")
+    assert replayed(tmp_path) == "184"
+
+
+CALLEE = """
+from pfnlab.kernels.compiled import kernel
+@kernel
+def more() -> int:
+    return 3
+"""
+
+
+def test_an_edited_callee_in_another_file_is_compiled_again(root: Path, tmp_path: Path) -> None:
+    kernels = copied(root, tmp_path)
+    (kernels / "elsewhere.py").write_text(CALLEE)
+    edit(kernels / "replay.py", "counts[EVICTED_CHUNKS] += 1", "counts[EVICTED_CHUNKS] += more()")
+    imported = "from pfnlab.kernels.compiled import kernel\n"
+    edit(kernels / "replay.py", imported, f"{imported}from pfnlab.kernels.elsewhere import more\n")
+    assert replayed(tmp_path) == "276"
+    cached = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    assert cached
+    assert replayed(tmp_path) == "276"
+    assert cached == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    edit(kernels / "elsewhere.py", "return 3", "return 2")
     assert replayed(tmp_path) == "184"

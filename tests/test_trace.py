@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import native
+from pfnlab import columns, native
 from pfnlab.files import whole_file
+from pfnlab.native import parquet
 from pfnlab.placement import AREA_BYTES
 from pfnlab.requests import GET, LOOKUP, PUT
 
@@ -175,7 +176,7 @@ def test_a_region_too_small_for_the_touched_areas_is_refused() -> None:
 @pytest.mark.parametrize("name", ["trace.parquet", "folder"])
 @pytest.mark.parametrize("trace", [sample(), pfnlab.Trace(np.array([], np.int64))], ids=str)
 def test_files_give_back_the_trace(tmp_path: Path, name: str, trace: pfnlab.Trace) -> None:
-    back = pfnlab.load(pfnlab.save(trace, tmp_path / name))
+    back = pfnlab.load(pfnlab.save(trace, tmp_path / name), stream=False)
     assert back.digest() == trace.digest()
     assert (back.name, back.evidence, dict(back.provenance)) == (
         trace.name, trace.evidence, dict(trace.provenance),
@@ -183,14 +184,6 @@ def test_files_give_back_the_trace(tmp_path: Path, name: str, trace: pfnlab.Trac
     assert {n: c.tolist() for n, c in back.columns().items()} == {
         n: c.tolist() for n, c in trace.columns().items()
     }
-
-
-def test_a_folder_is_memory_mapped(tmp_path: Path) -> None:
-    back = pfnlab.load(pfnlab.save(sample(), tmp_path / "folder"))
-    column: Any = back.pfns
-    while column.base is not None and not isinstance(column, np.memmap):
-        column = column.base
-    assert isinstance(column, np.memmap)
 
 
 @given(
@@ -204,7 +197,7 @@ def test_values_of_a_part_of_an_arrow_array(
 ) -> None:
     array = pa.array([n % 2 == 1 if kind == pa.bool_() else n for n in numbers], kind)
     array = array.slice(start, length)
-    values = native._values(array)
+    values = parquet.values_of(array)
     assert values.tolist() == array.to_pylist()
     assert pa.from_numpy_dtype(values.dtype) == kind
 
@@ -274,7 +267,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, failure: BaseExcep
 def test_the_shipped_traces_are_ours_and_wide_enough(root: Path) -> None:
     paths = sorted(root.glob("data/traces/*.parquet"))
     assert sum(path.stat().st_size for path in paths) < 5 << 20
-    traces = {path.stem: pfnlab.load(path) for path in paths}
+    traces = {path.stem: pfnlab.load(path, stream=False) for path in paths}
     assert {trace.evidence for trace in traces.values()} == {"direct", "proxy"}
     for trace in traces.values():
         assert {"origin", "command"} <= set(trace.provenance)
@@ -283,3 +276,47 @@ def test_the_shipped_traces_are_ours_and_wide_enough(root: Path) -> None:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in text
     wide = traces["pgbench"].pfns.astype(np.int64) // AREA_PAGES
     assert len(np.unique(wide)) >= 64
+
+
+# --- What a replay asks of any trace -----------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 7))
+def test_pieces_are_views_of_all_events_in_order(pfns: list[int], n_events: int) -> None:
+    codes = np.array([pfn % 3 for pfn in pfns], np.uint8)
+    trace = pfnlab.Trace(np.array(pfns, np.int64), codes, codes > 1)
+    assert (trace.has_ops, trace.has_atomic) == (bool(codes.any()), bool((codes > 1).any()))
+    pieces = list(trace.pieces(pfnlab.Params(), n_events))
+    assert [piece.start for piece in pieces] == list(range(0, len(pfns), n_events))
+    assert [pfn for piece in pieces for pfn in piece.pfns.tolist()] == pfns
+    assert all(np.shares_memory(piece.pfns, trace.pfns) for piece in pieces)
+    for name in ("ops", "atomic"):
+        column, cut = getattr(trace, name), [getattr(piece, name) for piece in pieces]
+        expected = [None] * len(pieces) if column is None else column.tolist()
+        assert (cut if column is None else np.concatenate([[], *cut]).tolist()) == expected
+
+
+def test_pieces_are_refused_before_the_first() -> None:
+    trace = pfnlab.Trace(np.arange(10, dtype=np.uint32))
+    with pytest.raises(pfnlab.TraceError, match="pfn=4 in event 4: must be in the region"):
+        next(trace.pieces(pfnlab.Params(region_bytes=4 * 4096), 2))
+
+
+@given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=20))
+def test_the_extent_is_found_over_blocks(pfns: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_CACHED_EVENTS", 3)
+        assert pfnlab.Trace(np.array(pfns)).extent == (min(pfns), max(pfns))
+        narrow = np.array(pfns).astype(np.uint32)
+        assert pfnlab.Trace(narrow).extent == (narrow.min(), narrow.max())
+
+
+@given(st.integers(0, 50), st.integers(1, 6), st.integers(1, 9))
+def test_a_sample_is_spread_from_the_first_to_the_last(n: int, n_slices: int, size: int) -> None:
+    sample = [s.tolist() for s in pfnlab.Trace(np.arange(n)).sample(n_slices, size)]
+    assert len(sample) == min(n_slices, -(-n // size))
+    starts = [s[0] for s in sample]
+    assert all(s == list(range(s[0], s[0] + min(size, n))) for s in sample)
+    if len(sample) > 1:
+        assert (starts[0], sample[-1][-1]) == (0, n - 1)
+        assert max(np.diff(starts)) - min(np.diff(starts)) <= 1

@@ -121,6 +121,7 @@ def test_pieces_are_the_trace(name: str, n_events: int) -> None:
     for number, piece in enumerate(spec.pieces(params, n_events)):
         assert piece.start == number * n_events
         assert len(piece.pfns) == min(n_events, 100_001 - piece.start)
+        assert not any(c.flags.writeable for c in piece[1:] if c is not None)
         room.add(piece.pfns.__array_interface__["data"][0])
         found.append([c.copy() for c in piece[1:] if c is not None])
     assert len(room) == 1  # in memory for one piece, whatever the length of the trace

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.columns import Events
 from pfnlab.params import Params
 
 
@@ -29,25 +30,6 @@ class Piece(NamedTuple):
     pages: npt.NDArray[Any]
     ops: npt.NDArray[np.uint8] | None = None
     atomic: npt.NDArray[np.bool_] | None = None
-
-
-class Events(NamedTuple):
-    """Some successive events, as a replay takes them.
-
-    Attributes
-    ----------
-    start
-        Number of the first of them.
-    pfns
-        Page frame numbers, uint32 or, where the region has larger ones, int64.
-    ops, atomic
-        As in `Piece`.
-    """
-
-    start: int
-    pfns: npt.NDArray[Any]
-    ops: npt.NDArray[np.uint8] | None
-    atomic: npt.NDArray[np.bool_] | None
 
 
 Column = TypeVar("Column", bound=npt.NDArray[Any])

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pfnlab.columns import Events
 from pfnlab.errors import ParameterError, near
 from pfnlab.memory import check_fits
 from pfnlab.params import Parameter, Params, Unit
 from pfnlab.trace import Evidence, Trace
 from pfnlab.units import format_bytes
-from pfnlab.workloads.pieces import Events, Feed, Piece, part_of
+from pfnlab.workloads.pieces import Feed, Piece, part_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,9 @@ class Spec(ABC):
             ops, atomic = part_of(room.ops, part), part_of(room.atomic, part)
             events = Events(start, room.pfns[part], ops, atomic)
             feed.fill(events)
+            for column in (events.pfns, ops, atomic):
+                if column is not None:  # a view of its own, so the room stays writable
+                    column.flags.writeable = False
             yield events
 
     def _feed(self, params: Params) -> Feed:

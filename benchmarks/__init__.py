@@ -1,0 +1,1 @@
+"""The benchmarks (`./run bench`): contestants side by side, every timed answer checked."""

@@ -1,0 +1,40 @@
+"""`replay`: check everything, choose the fastest exact kernel, run it, name the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pfnlab.engine.feeding import drive
+from pfnlab.engine.plan import planned
+from pfnlab.params import Params
+from pfnlab.replayable import Replayable
+from pfnlab.result import Result
+
+__all__ = ["replay"]
+
+
+def replay(
+    trace: Replayable, params: Params, *, on_events: Callable[[int], None] | None = None
+) -> Result:
+    """Replay a trace through the mechanism of DESIGN 5.
+
+    Parameters
+    ----------
+    trace
+        The events. One in memory is checked whole before the first is replayed; one that is read
+        while it is replayed, piece by piece, and nothing is returned if a piece is refused.
+    params
+        Region, sizes, threshold and policy.
+    on_events
+        Called with the number of events done since the last call, for progress.
+
+    Raises
+    ------
+    TraceError
+        If the trace's page size or one of its pfns is not the region's.
+    ParameterError
+        If the state of the replay would not fit in memory, or the policy can't replay such events.
+    """
+    run = planned(trace, params)
+    drive(trace, params, [run], on_events)
+    return run.results()[0]

@@ -1,0 +1,228 @@
+"""The full mechanism: any events, sizes and list-like victim orders, a user's own among them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from pfnlab.columns import Events
+from pfnlab.engine.settling import Settler, kept_codes
+from pfnlab.errors import ParameterError
+from pfnlab.geometry import WINDOW_BYTES, Geometry
+from pfnlab.kernels import pages
+from pfnlab.kernels import replay as mechanism
+from pfnlab.kernels import state as tables
+from pfnlab.kernels.own import HookError, Own, compiled_hook
+from pfnlab.memory import check_fits
+from pfnlab.own_policy import PARTS, REGISTERED
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.replayable import Replayable
+from pfnlab.result import Result
+from pfnlab.trace import Trace
+
+STATE = "the state of a replay"
+_FAILED_PLACES = 1 << 10
+_MAX_ROWS = 2**31  # links are 32 bits
+_OS_PAGE_BYTES = 4096
+_POLICY_CODES = {
+    "lru": tables.LRU,
+    "clock": tables.CLOCK,
+    "sieve": tables.SIEVE,
+    "random": tables.RANDOM,
+}
+
+
+class Mechanism:
+    """One replay through `pfnlab.kernels.replay`, the normative one.
+
+    Raises
+    ------
+    ParameterError
+        If its state would not fit in memory, or a user's policy can't be compiled.
+    """
+
+    def __init__(self, trace: Replayable, params: Params) -> None:
+        self.params = params
+        self.n_events = len(trace)
+        self.policy = _POLICY_CODES.get(params.policy)
+        self.layout = _layout(trace, params)
+        self.state = _state(trace, params, self.layout)
+        self.own = _own(params, self.state)
+        plain = not trace.has_ops and not trace.has_atomic
+        self.kept = None if plain or not isinstance(trace, Trace) else kept_codes(trace)
+        self.settler = None if plain or self.kept is not None else Settler(trace.name)
+
+    def feed(self, events: Events) -> None:
+        """Replay the next events."""
+        codes = None
+        if self.kept is not None:
+            codes = self.kept[events.start : events.start + len(events.pfns)]
+        elif self.settler is not None:
+            codes = self.settler.codes(events)
+        done = 0
+        while (done := self._replay(events.pfns, codes, done)) < len(events.pfns):
+            self.state = _with_larger_failed_table(self.state)
+
+    def _replay(self, pfns: Any, codes: Any, done: int) -> int:
+        state = self.state
+        try:
+            done = mechanism.replay(
+                self.layout, state, self.policy, self.own, pfns, codes, done, len(pfns)
+            )
+        except (IndexError, ArithmeticError) as error:
+            if self.own is None:
+                raise
+            raise ParameterError(
+                "policy", self.params.policy, f"{error} in a function of it"
+            ) from error
+        if state.counts[tables.BAD_VICTIM]:
+            raise ParameterError("policy", self.params.policy, _bad_victim(state))
+        return done
+
+    def results(self) -> list[Result]:
+        """Return the counters, by their names."""
+        return [_result(self.n_events, self.params, self.state)]
+
+
+def _bad_victim(state: tables.State) -> str:
+    named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
+    return (
+        f"its victim must be one of the {n_ordered} chunks in the order, "
+        f"other than the one being filled; it returned {named}"
+    )
+
+
+def _own(params: Params, state: tables.State) -> Own | None:
+    """Return a user's policy with its functions compiled and its tables; None for a built-in."""
+    policy = REGISTERED.get(params.policy)
+    if policy is None:
+        return None
+    needed = 8 * len(state.chunks) * policy.columns
+    check_fits(needed, "policy", policy.name, "the table of a policy")
+    try:
+        hooks = {name: compiled_hook(name, getattr(policy, name)) for name in PARTS}
+    except HookError as error:
+        raise ParameterError("policy", policy.name, str(error)) from error
+    return Own(
+        table=np.zeros((len(state.chunks), policy.columns), np.int64),
+        scalars=np.zeros(policy.scalars, np.int64),
+        **hooks,
+    )
+
+
+def _layout(trace: Replayable, params: Params) -> tables.Layout:
+    geometry = Geometry.of(params)
+    hashed = _is_hashed(trace, geometry)
+    flush_pages = params.chunk_bytes // 4096
+    return tables.Layout(
+        first_pfn=params.first_pfn,
+        granule_shift=_log2(geometry.granule_pfns),
+        chunk_shift=_log2(params.chunk_bytes // params.granule_bytes),
+        window_shift=_log2(WINDOW_BYTES // params.granule_bytes) if _needs_ptes(params) else -1,
+        hashed=hashed,
+        chunk_bits=_log2(_chunk_places(trace, geometry)) if hashed else 0,
+        limit_granules=params.threshold_bytes // params.granule_bytes,
+        batch_chunks=params.batch_chunks,
+        reserve_granules=params.reserve_granules,
+        flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
+        key=int.from_bytes(sha256(f"random:{params.seed}".encode()).digest()[:7], "little"),
+    )
+
+
+def _needs_ptes(params: Params) -> bool:
+    return params.granule_bytes < WINDOW_BYTES
+
+
+def _is_hashed(trace: Replayable, geometry: Geometry) -> bool:
+    """Whether rows by hash take less memory than a row for every chunk of the region."""
+    return geometry.n_chunks > max(2 * _chunk_places(trace, geometry), 1 << 16)
+
+
+def _chunk_places(trace: Replayable, geometry: Geometry) -> int:
+    """Places of a hash table that is at most half full, whatever the trace touches."""
+    return 1 << max(4, (2 * min(len(trace), geometry.n_chunks) - 1).bit_length())
+
+
+def _state(trace: Replayable, params: Params, layout: tables.Layout) -> tables.State:
+    """Allocate the tables, after a look at what they would take."""
+    geometry = Geometry.of(params)
+    n_words = -(-geometry.n_granules // 64)
+    n_windows = geometry.n_windows if _needs_ptes(params) else 0
+    n_keys = 1 << layout.chunk_bits if layout.hashed else 0
+    n_rows = (n_keys or geometry.n_chunks) + tables.FIRST_ROW
+    policy = params.policy
+    table_bytes = (8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys)
+    # An event touches one page of each table at most.
+    needed = sum(min(size, len(trace) * _OS_PAGE_BYTES) for size in table_bytes)
+    region = PARAMETERS["region_bytes"].show(params.region_bytes)
+    check_fits(needed, "region_bytes", region, STATE)
+    if n_rows >= _MAX_ROWS:
+        raise ParameterError("region_bytes", region, "must have fewer than 2**31 chunks")
+    try:
+        state = tables.State(
+            resident=np.zeros(n_words, np.uint64),
+            ever=np.zeros(n_words, np.uint64),
+            windows=np.zeros(n_windows, np.int32),
+            windows_ever=np.zeros(n_windows, np.bool_),
+            chunks=np.zeros((n_rows, 4), np.int32),
+            marks=np.zeros(n_rows if policy in ("clock", "sieve") else 0, np.uint8),
+            places=np.zeros(n_rows if policy == "random" else 0, np.int32),
+            chunk_keys=np.full(n_keys, tables.FREE, np.int64),
+            failed_pfns=np.full(_FAILED_PLACES, tables.FREE, np.int64),
+            failed=np.zeros(_FAILED_PLACES, np.int64),
+            counts=np.zeros(tables.N_COUNTS, np.int64),
+        )
+    except MemoryError:
+        requirement = f"{STATE} must fit in the memory that can be allocated"
+        raise ParameterError("region_bytes", region, requirement) from None
+    state.chunks[tables.HEAD, (tables.PREV, tables.NEXT)] = tables.HEAD
+    state.counts[tables.HAND] = tables.HEAD
+    state.counts[tables.RESERVE] = params.reserve_granules
+    return state
+
+
+def _with_larger_failed_table(state: tables.State) -> tables.State:
+    """Return the state with its table of failed GETs four times as large."""
+    n_places = 4 * len(state.failed_pfns)
+    larger = state._replace(
+        failed_pfns=np.full(n_places, tables.FREE, np.int64), failed=np.zeros(n_places, np.int64)
+    )
+    pages.move(state.failed_pfns, state.failed, larger.failed_pfns, larger.failed)
+    return larger
+
+
+def _result(n_events: int, params: Params, state: tables.State) -> Result:
+    count = [int(value) for value in state.counts]
+    accesses = n_events - count[tables.PUTS]
+    faults, atomic_faults = count[tables.FAULTS], count[tables.ATOMIC_FAULTS]
+    granule = params.granule_bytes
+    return Result(
+        params=params,
+        accesses=accesses,
+        hits=accesses - faults - atomic_faults,
+        faults=faults,
+        cold_faults=count[tables.COLD_FAULTS],
+        atomic_faults=atomic_faults,
+        reserve_faults=count[tables.RESERVE_FAULTS],
+        overcommits=count[tables.OVERCOMMITS],
+        puts=count[tables.PUTS],
+        unmatched_puts=count[tables.UNMATCHED_PUTS],
+        shootdowns=count[tables.SHOOTDOWNS],
+        futile_passes=count[tables.FUTILE_PASSES],
+        pinned_skips=count[tables.PINNED_SKIPS],
+        evicted_chunks=count[tables.EVICTED_CHUNKS],
+        evicted_granules=count[tables.EVICTED_GRANULES],
+        ranged_flush_pages=count[tables.RANGED_FLUSH_PAGES],
+        full_flushes=count[tables.FULL_FLUSHES],
+        peak_resident_bytes=count[tables.PEAK_RESIDENT] * granule,
+        resident_bytes=count[tables.RESIDENT] * granule,
+        mean_resident_bytes=count[tables.RESIDENT_SUM] * granule / max(n_events, 1),
+        page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
+        page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
+    )
+
+
+def _log2(power_of_two: int) -> int:
+    return power_of_two.bit_length() - 1
