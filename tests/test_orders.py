@@ -130,6 +130,15 @@ def test_big_table(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts == replay(name, layout_of(9), small, pfns_of(mixed_chunks(600, 30)), [])
 
 
+def test_opt_in_a_long_trace() -> None:
+    """Places so far apart that the victim is found through every level."""
+    chunks = mixed_chunks(3000, 200)
+    state = state_of("opt", 29, 2**25, 2, n_chunks=200)
+    state.marks[belady.LEFT] = len(chunks)  # the rest of the trace is left out
+    expected = reference.replay(chunks, reference.Opt(chunks), 29, 1, 4)
+    assert replay("opt", layout_of(29, 1, 2), state, pfns_of(chunks), [1000]) == expected
+
+
 @given(chunks=few, limit=st.integers(1, 9))
 def test_lru_stamps_are_renumbered(chunks: list[int], limit: int) -> None:
     chunks = chunks * 6

@@ -4,13 +4,16 @@
 that is never accessed again gets a place behind the trace's end, so that of several such the one
 goes first whose last access is longest ago. In the replay a resident chunk is one bit at the
 place of its next access: an event is a hit iff its own bit is set, and the victim is the highest
-bit, which a tree with 64 branches a node finds. Bits behind the replay are never looked at again.
+bit, found through three levels that say which words below are not 0. Bits behind the replay are
+never looked at again.
 
     table             dtype            length                   starts as
     State.next_uses   uint32 or int64  events                   anything
     State.latest      as next_uses     chunks                   0; then 1 + event, from the end
     State.bits        uint64           places / 64, up          0; places: events + chunks touched
-    State.upper       uint64           bits / 64 + ... + 1      0; a bit a word, levels in turn
+    State.words       uint64           places / 2**12, up       0
+    State.blocks      uint64           places / 2**18, up       0
+    State.spans       uint64           places / 2**24, up       0
     State.owners      uint32           places, or 0             chunk of each place, with windows
     State.marks       int64            N_MARKS                  N_EVENTS, LEFT events; else 0
     State.counts      int64            N_COUNTS                 0
@@ -60,7 +63,9 @@ class State(NamedTuple):
     next_uses: npt.NDArray[Any]  # place of the next access of each event's chunk
     latest: npt.NDArray[Any]  # 1 + the event of each chunk that `look_ahead` met last
     bits: npt.NDArray[np.uint64]  # a bit a place: does a resident chunk wait there?
-    upper: npt.NDArray[np.uint64]  # a bit a word of the level below: is it not 0?
+    words: npt.NDArray[np.uint64]  # a bit a word of `bits`: is it not 0?
+    blocks: npt.NDArray[np.uint64]  # the same of `words`
+    spans: npt.NDArray[np.uint64]  # the same of `blocks`
     owners: npt.NDArray[np.uint32]  # chunk that waits at each place, with windows only
     marks: npt.NDArray[np.int64]
     windows: Windows | None
@@ -71,16 +76,13 @@ def state(n_chunks: int, limit_chunks: int, window_shift: int = -1, *, n_events:
     """Return the state before the first event of `n_events`; the limit does not change its size."""
     n_places = n_events + min(n_chunks, n_events) + 1
     dtype = np.uint32 if n_places < 2**32 else np.int64
-    n_words = ((n_places - 1) >> 6) + 1
-    n_upper, n_level = 0, n_words
-    while n_level > 1:
-        n_level = ((n_level - 1) >> 6) + 1
-        n_upper += n_level
     made = State(
         np.empty(n_events, dtype),
         np.empty(n_chunks, dtype),
-        np.empty(n_words, np.uint64),
-        np.empty(n_upper, np.uint64),
+        np.empty((n_places >> 6) + 1, np.uint64),
+        np.empty((n_places >> 12) + 1, np.uint64),
+        np.empty((n_places >> 18) + 1, np.uint64),
+        np.empty((n_places >> 24) + 1, np.uint64),
         np.empty(n_places if window_shift >= 0 else 0, np.uint32),
         np.empty(N_MARKS, np.int64),
         windows(n_chunks, window_shift),
@@ -94,8 +96,8 @@ def state(n_chunks: int, limit_chunks: int, window_shift: int = -1, *, n_events:
 def reset(state: State) -> None:
     """Put a used state back before the first event."""
     state.latest.fill(0)
-    state.bits.fill(0)
-    state.upper.fill(0)
+    for level in (state.bits, state.words, state.blocks, state.spans):
+        level.fill(0)
     state.marks[LEFT:] = state.marks[N_EVENTS], 0, 0, 0
     state.counts.fill(0)
     clear_windows(state.windows)
@@ -134,47 +136,35 @@ def look_ahead(layout: Layout, state: State, pfns: Any, start: int, stop: int) -
 
 
 @kernel
-def mark_upper(state: State, word: Any) -> None:
-    """Say in the levels above that a word of `bits` is not 0."""
-    offset, n_level = 0, len(state.bits)
-    while n_level > 1:
-        n_level = ((n_level - 1) >> 6) + 1
-        bit = ONE << U(word & 63)
-        word >>= 6
-        before = state.upper[U(offset + word)]
-        state.upper[U(offset + word)] = before | bit
-        if before != 0:
-            return
-        offset += n_level
+def wait_at(state: State, place: Any) -> None:
+    """Set the bit of a place, and say so in all the levels above: no branch to guess wrong."""
+    state.bits[U(place >> 6)] |= ONE << U(place & 63)
+    state.words[U(place >> 12)] |= ONE << U((place >> 6) & 63)
+    state.blocks[U(place >> 18)] |= ONE << U((place >> 12) & 63)
+    state.spans[U(place >> 24)] |= ONE << U((place >> 18) & 63)
 
 
 @kernel
-def next_top(state: State, word: int) -> int:
-    """Say in the levels above that the highest word is 0; return the highest word that is not.
+def take_farthest(state: State, top: int) -> int:
+    """Clear the highest bit in the highest block that is not empty, `top`; return its place."""
+    bits, words, blocks = state.bits, state.words, state.blocks
+    block = (top << 6) + highest_bit(blocks[U(top)])
+    word = (block << 6) + highest_bit(words[U(block)])
+    bit = highest_bit(bits[U(word)])
+    bits[U(word)] ^= ONE << U(bit)
+    words[U(block)] ^= U(bits[U(word)] == 0) << U(word & 63)
+    blocks[U(top)] ^= U(words[U(block)] == 0) << U(block & 63)
+    return (word << 6) + bit
 
-    Climbs as long as words become 0, then descends along the highest bits. 0 if all are.
-    """
-    upper = state.upper
-    offset, n_level, n_climbed = 0, len(state.bits), 0
-    while n_level > 1:
-        n_level = ((n_level - 1) >> 6) + 1
-        bit = ONE << U(word & 63)
-        word >>= 6
-        n_climbed += 1
-        upper[U(offset + word)] &= ~bit
-        if upper[U(offset + word)] != 0:
-            break
-        offset += n_level
-    if n_level == 1 and (n_climbed == 0 or upper[U(len(upper) - 1)] == 0):
-        return 0
-    while n_climbed > 0:
-        word = (word << 6) + highest_bit(upper[U(offset + word)])
-        n_climbed -= 1
-        below = len(state.bits)  # size of the level that `offset` must start at next
-        for _ in range(n_climbed):
-            below = ((below - 1) >> 6) + 1
-        offset -= below if n_climbed > 0 else 0
-    return word
+
+@kernel
+def next_top(state: State, top: int) -> int:
+    """Say that the block of blocks `top` is empty; return the highest that is not, or 0."""
+    state.spans[U(top >> 6)] &= ~(ONE << U(top & 63))
+    for span in range(top >> 6, -1, -1):
+        if state.spans[U(span)] != 0:
+            return (span << 6) + highest_bit(state.spans[U(span)])
+    return 0
 
 
 @kernel
@@ -194,11 +184,10 @@ def serve(layout: Layout, state: State, held: Any, pfns: Any, start: int, stop: 
             resident_sum += resident * (event - summed)
             summed = event
             if resident == layout.limit_chunks:
-                bit = highest_bit(bits[U(top)])
-                bits[U(top)] ^= ONE << U(bit)
+                place = take_farthest(state, top)
                 if held is not None:
-                    unmap_chunk(layout, held, counts, np.int64(state.owners[(top << 6) + bit]))
-                if bits[U(top)] == 0:
+                    unmap_chunk(layout, held, counts, np.int64(state.owners[U(place)]))
+                if state.blocks[U(top)] == 0:
                     top = next_top(state, top)
                 resident -= 1
                 n_evicted += 1
@@ -208,16 +197,13 @@ def serve(layout: Layout, state: State, held: Any, pfns: Any, start: int, stop: 
                 map_chunk(layout, held, counts, (pfn - layout.first_pfn) >> layout.chunk_shift)
         next_use = np.int64(next_uses[U(event)])
         while next_use == event + 1 and next_use < end:  # a repeat
-            event = next_use
+            event += 1  # not `next_use`, which would wait for memory
             next_use = np.int64(next_uses[U(event)])
         if held is not None:
             pfn = np.int64(pfns[U(start + event - first)])
-            state.owners[next_use] = (pfn - layout.first_pfn) >> layout.chunk_shift
-        word = next_use >> 6
-        if bits[U(word)] == 0:
-            mark_upper(state, word)
-        bits[U(word)] |= ONE << U(next_use & 63)
-        top = max(top, word)
+            state.owners[U(next_use)] = (pfn - layout.first_pfn) >> layout.chunk_shift
+        wait_at(state, next_use)
+        top = max(top, next_use >> 18)
         event += 1
     counts[FAULTS] += n_faults
     counts[PASSES] += n_evicted

@@ -148,6 +148,9 @@ def spare(state: State, head: int, hand: int) -> int:
 @kernel
 def none_later(state: State, head: int, place: int) -> bool:
     """Whether all chunks that arrived after the one at `place` are gone."""
+    newest = head - 1
+    if place < newest and (state.gone[U(newest >> 6)] >> U(newest & 63)) & ONE == 0:
+        return False  # always, but after a batch or where the victim is the newest
     place += 1
     while place < head and place & 63 != 0:
         if (state.gone[U(place >> 6)] >> U(place & 63)) & ONE == 0:
