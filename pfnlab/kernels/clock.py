@@ -131,19 +131,11 @@ def spare_into(state: State, hand: int, head: int) -> tuple[int, int]:
 
 @kernel
 def serve(
-    layout: Layout,
-    state: State,
-    held: Any,
-    runs: Any,
-    ahead: Any,
-    pfns: Any,
-    start: int,
-    stop: int,
-) -> None:
-    """Replay events; ask for lines of the tables `ahead` events early, or not if that is None.
+    layout: Layout, state: State, held: Any, pfns: Any, start: int, stop: int, stop_full: bool
+) -> int:
+    """Replay events with any batch, if `stop_full` only up to the event that fills the limit.
 
-    Unless `runs` is None, repeats are looked for and skipped. A hit sets one bit, so a branch that
-    is often guessed wrong is cheaper than a loop without branches: 24 cycles an event against NN.
+    Returns the first event not replayed.
     """
     slots, ring, marks, counts = state.slots, state.ring, state.marks, state.counts
     head, hand, last_chunk = marks[HEAD], marks[HAND], marks[LAST_CHUNK]
@@ -154,23 +146,18 @@ def serve(
     chunk = last_chunk
     event = start
     while event < stop:
-        if ahead is not None:
-            soon = np.int64(pfns[U(min(event + ahead, stop - 1))]) - base
-            prefetch(slots, soon >> layout.chunk_shift)
-            soon = np.int64(pfns[U(min(event + (ahead >> 1), stop - 1))]) - base
-            prefetch(ring, np.int64(slots[U(soon >> layout.chunk_shift)]))
+        soon = np.int64(pfns[U(min(event + AHEAD, stop - 1))]) - base
+        prefetch(slots, soon >> layout.chunk_shift)
         chunk = (np.int64(pfns[U(event)]) - base) >> layout.chunk_shift
         event += 1
         slot = np.int64(slots[U(chunk)])
         if ring[U(slot)] == chunk:
             state.accessed[U(slot >> 6)] |= ONE << U(slot & 63)
-            if runs is not None:
-                if chunk == last_chunk:
-                    event = next_elsewhere(layout, pfns, event, stop, chunk - 1)
-                last_chunk = chunk
-            continue
-        if runs is not None:
+            if chunk == last_chunk:
+                event = next_elsewhere(layout, pfns, event, stop, chunk - 1)
             last_chunk = chunk
+            continue
+        last_chunk = chunk
         n_faults += 1
         n_cold += int(slot == NEVER)
         resident_sum += resident * (event - 1 - summed)
@@ -198,6 +185,8 @@ def serve(
         head = next_slot(state, head)
         resident += 1
         peak = max(peak, resident)
+        if stop_full and resident == layout.limit_chunks:
+            stop = event
     counts[FAULTS] += n_faults
     counts[COLD_FAULTS] += n_cold
     counts[PASSES] += n_passes
@@ -206,15 +195,104 @@ def serve(
     counts[RESIDENT_SUM] += resident_sum + resident * (stop - summed)
     marks[HEAD], marks[HAND] = head, hand
     marks[LAST_CHUNK] = chunk
+    return stop
+
+
+@kernel
+def turn_over(
+    layout: Layout,
+    state: State,
+    held: Any,
+    runs: Any,
+    ahead: Any,
+    pfns: Any,
+    start: int,
+    stop: int,
+) -> None:
+    """Replay events from a full ring on with batch 1: each fault evicts one chunk.
+
+    Branch-free, because where it matters hits are as unpredictable as faults: one table entry,
+    one word of bits (of the slot hit, or of the hand) and one slot of the ring change an event,
+    row 0 of the tables where nothing is to change. Lines of the table are asked for `ahead` events
+    early, or not at all if that is None; repeats are skipped unless `runs` is None.
+    """
+    slots, ring, accessed, counts = state.slots, state.ring, state.accessed, state.counts
+    hand, last_chunk = state.marks[HAND], state.marks[LAST_CHUNK]
+    last_word = (len(ring) - 1) >> 6
+    last_bits = ONES >> U(63 - ((len(ring) - 1) & 63))
+    word = hand >> 6
+    waiting = ONES << U(hand & 63)  # slots of the hand's word that it has not passed
+    if word == last_word:
+        waiting &= last_bits
+    bits = accessed[U(word)]
+    clear = ~bits & waiting  # and that it would not spare
+    n_faults, n_cold = 0, 0
+    chunk = last_chunk
+    base = layout.first_pfn - (1 << layout.chunk_shift)
+    event = start
+    while event < stop:
+        if ahead is not None:
+            soon = np.int64(pfns[U(min(event + ahead, stop - 1))]) - base
+            prefetch(slots, soon >> layout.chunk_shift)
+        chunk = (np.int64(pfns[U(event)]) - base) >> layout.chunk_shift
+        event += 1
+        slot = np.int64(slots[U(chunk)])
+        if runs is not None:
+            if chunk == last_chunk:
+                accessed[U(slot >> 6)] |= ONE << U(slot & 63)
+                near_bit = U(slot >> 6 == word) << U(slot & 63)
+                bits |= near_bit
+                clear &= ~near_bit
+                event = next_elsewhere(layout, pfns, event, stop, chunk - 1)
+                continue
+            last_chunk = chunk
+        fault = ring[U(slot)] != chunk
+        n_faults += int(fault)
+        n_cold += int(slot == NEVER)
+        while clear == 0 and fault:
+            accessed[U(word)] = bits & ~waiting
+            word = word + 1 if word < last_word else 1
+            waiting = last_bits if word == last_word else ONES
+            bits = accessed[U(word)]
+            clear = ~bits & waiting
+        place = (word << 6) + lowest_bit(clear)  # of the victim, on a fault
+        if held is not None and fault:
+            unmap_chunk(layout, held, counts, np.int64(ring[U(place)]) - 1)
+            map_chunk(layout, held, counts, chunk - 1)
+        # Selected by masks, because of an `if` the compiler makes a branch.
+        on_fault = -int(fault)
+        through = (clear ^ (clear - U(fault))) & waiting  # bits up to the victim's
+        accessed[U(slot >> 6)] |= U(not fault) << U(slot & 63)
+        near_bit = U((slot >> 6 == word) & (not fault)) << U(slot & 63)
+        bits = (bits | near_bit) & ~through
+        clear &= ~(through | near_bit)
+        waiting &= ~through
+        slots[U(chunk & on_fault)] = place
+        ring[U(place & on_fault)] = chunk
+    counts[FAULTS] += n_faults
+    counts[COLD_FAULTS] += n_cold
+    counts[PASSES] += n_faults
+    counts[EVICTED_CHUNKS] += n_faults
+    counts[RESIDENT_SUM] += layout.limit_chunks * (stop - start)
+    accessed[U(word)] = bits
+    hand = (word << 6) + lowest_bit(waiting)
+    state.marks[HAND] = hand if hand < len(ring) else FIRST
+    state.marks[HEAD] = state.marks[HAND]
+    state.marks[LAST_CHUNK] = chunk
 
 
 @kernel
 def replay(layout: Layout, state: State, pfns: Any, start: int, stop: int) -> None:
     """Replay the lookups ``pfns[start:stop]``."""
     held = state.windows
+    one = layout.batch_chunks == 1
+    if not one or state.counts[RESIDENT] < layout.limit_chunks:
+        start = serve(layout, state, held, pfns, start, stop, one)
+    if start == stop:
+        return
     if runs_long(layout, pfns, start, stop):
-        serve(layout, state, held, True, None, pfns, start, stop)
+        turn_over(layout, state, held, True, None, pfns, start, stop)
     elif len(state.slots) > BIG:
-        serve(layout, state, held, None, AHEAD, pfns, start, stop)
+        turn_over(layout, state, held, None, AHEAD, pfns, start, stop)
     else:
-        serve(layout, state, held, None, None, pfns, start, stop)
+        turn_over(layout, state, held, None, None, pfns, start, stop)
