@@ -116,11 +116,8 @@ def _replay_piece(
 
 
 def _bad_victim(state: tables.State) -> str:
-    named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
-    return (
-        f"its victim must be one of the {n_ordered} chunks in the order, "
-        f"other than the one being filled; it returned {named}"
-    )
+    named = state.counts[tables.NAMED_VICTIM]
+    return f"its victim must be in the order and not the one being filled; it returned {named}"
 
 
 def _own(params: Params, state: tables.State) -> Own | None:
