@@ -103,7 +103,10 @@ def _replay_piece(
     done = 0
     while True:
         try:
-            done = mechanism.replay(layout, state, policy, own, pfns, codes, done, len(pfns))
+            if codes is None:
+                done = mechanism.replay_lookups(layout, state, policy, own, pfns, done, len(pfns))
+            else:
+                done = mechanism.replay(layout, state, policy, own, pfns, codes, done, len(pfns))
         except (IndexError, ArithmeticError) as error:
             if own is None:
                 raise

@@ -195,7 +195,7 @@ def test_a_users_functions_never_reach_the_cache_on_disk(tmp_path: Path, root: P
 
     def stored(code: str) -> set[str]:
         subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
-        return {path.name for path in cache.rglob("replay.replay-*.nbc")}
+        return {path.name for path in cache.rglob("replay.replay_lookups-*.nbc")}
 
     if os.environ.get("NUMBA_DISABLE_JIT") or os.environ.get("NUMBA_BOUNDSCHECK"):
         pytest.skip("nothing is stored")
