@@ -14,6 +14,8 @@ import pfnlab
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "pfnlab").rglob("*.py"))
 MAX_LINES = 350
+# The whole mechanism, in the order a page lives.
+LONGER = {"kernels/replay.py": 450}
 HEAVY = {"ipywidgets", "matplotlib", "numba", "pandas", "papermill", "pyarrow"}
 
 # Put together here, so that this file does not contain what it forbids.
@@ -69,7 +71,8 @@ def test_import_contracts_hold() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_is_short(module: Path) -> None:
     n_lines = len(module.read_text().splitlines())
-    assert n_lines <= MAX_LINES
+    allowed = LONGER.get(module.relative_to(ROOT / "pfnlab").as_posix(), MAX_LINES)
+    assert n_lines <= allowed
 
 
 def test_no_module_bears_a_public_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import memory
-from pfnlab.engine import feeding, mechanism
+from pfnlab.engine import feeding, mechanism, settling
 from pfnlab.own_policy import POLICIES
+from pfnlab.params import PARAMETERS
 from pfnlab.requests import GET, PUT
 from tests import reference
 
@@ -149,12 +151,16 @@ ANCHORS = [
 ]
 
 
-def fifo(items: list[int], capacity: int, batch: int = 1) -> pfnlab.Result:
+def fifo(
+    items: list[int], capacity: int, batch: int = 1, policy: str = "lra", seed: int = 0
+) -> pfnlab.Result:
     params = pfnlab.Params(
         region_bytes="1GiB",
         chunk_bytes=4096,
         threshold_bytes=4096 * capacity,
         batch_chunks=batch,
+        policy=policy,
+        seed=seed,
     )
     return pfnlab.replay(pfnlab.Trace(np.array(items) * 64), params)
 
@@ -166,6 +172,37 @@ def test_lra_of_equal_sizes_is_fifo(
     items: list[int], capacities: list[int], faults: list[int]
 ) -> None:
     assert [fifo(items, capacity).faults for capacity in capacities] == faults
+
+
+LCG_CAPACITIES = [10, 50, 100, 200, 400]
+ORDER_ANCHORS = [
+    ("lru", BELADY, [1, 2, 3, 4, 5], [12, 12, 10, 8, 5]),
+    ("clock", BELADY, [1, 2, 3, 4, 5], [12, 12, 10, 8, 5]),
+    ("sieve", BELADY, [1, 2, 3, 4, 5], [12, 12, 10, 8, 5]),
+    ("lru", SILBERSCHATZ, [3], [12]),
+    ("clock", SILBERSCHATZ, [3], [11]),
+    ("sieve", SILBERSCHATZ, [3], [11]),
+    ("lru", WISCONSIN, [3], [5]),
+    ("lru", lcg_trace(), LCG_CAPACITIES, [18019, 15331, 13554, 10981, 7263]),
+    ("clock", lcg_trace(), LCG_CAPACITIES, [17828, 15202, 13312, 10799, 7133]),
+    # A hand left at the newest end when that is evicted gives 11882 at 100.
+    ("sieve", lcg_trace(), LCG_CAPACITIES, [16396, 13527, 11783, 9491, 6479]),
+    *((policy, list(range(11)) * 20, [10], [220]) for policy in ("lru", "clock", "sieve")),
+]
+
+
+@pytest.mark.parametrize(("policy", "items", "capacities", "faults"), ORDER_ANCHORS)
+def test_orders_of_equal_sizes_are_their_authors(
+    policy: str, items: list[int], capacities: list[int], faults: list[int]
+) -> None:
+    assert [fifo(items, c, policy=policy).faults for c in capacities] == faults
+
+
+def test_random_depends_on_the_seed_alone() -> None:
+    seeds = (1, 1, 2, 3, 2**40, 2**62)
+    faults = [fifo(lcg_trace(4000), 100, policy="random", seed=seed).faults for seed in seeds]
+    assert faults[0] == faults[1]
+    assert len(set(faults)) > 3
 
 
 @pytest.mark.parametrize(
@@ -194,12 +231,17 @@ def test_batches_of_the_lcg_trace(share: int, expected: list[tuple[int, int]]) -
     assert [(r.faults, r.shootdowns) for r in results] == expected
 
 
-def test_fifo_under_independent_references_has_the_exact_miss_ratio() -> None:
-    # FIFO at capacities 1, 2, 3 for p = 1/2, 1/4, 1/8, 1/8: 21/32, 11/28, 2/11 (Gelenbe 1973).
+@pytest.mark.parametrize("policy", ["lra", "random"])
+def test_fifo_and_random_under_independent_references_have_the_exact_miss_ratio(
+    policy: str,
+) -> None:
+    # Both at capacities 1, 2, 3 for p = 1/2, 1/4, 1/8, 1/8: 21/32, 11/28, 2/11 (Gelenbe 1973).
     n = 200_000 if not os.environ.get("NUMBA_DISABLE_JIT") else 20_000
     drawn = np.random.default_rng(5).choice(4, n, p=[0.5, 0.25, 0.125, 0.125])
     for capacity, exact in ((1, 21 / 32), (2, 11 / 28), (3, 2 / 11)):
-        assert abs(fifo(drawn.tolist(), capacity).miss_ratio - exact) < 6 * 0.5 / n**0.5
+        assert (
+            abs(fifo(drawn.tolist(), capacity, policy=policy).miss_ratio - exact) < 6 * 0.5 / n**0.5
+        )
 
 
 # --- Memory, edges and refusals -----------------------------------------------------------------
@@ -273,9 +315,56 @@ def test_a_chunk_of_many_windows_leaves_no_page_table_behind() -> None:
     assert result.evicted_chunks == 1
 
 
-def test_pins_survive_a_growing_table() -> None:
+def test_gets_and_failed_gets_survive_a_growing_table() -> None:
     pages = np.arange(5000)
     events = [(int(p), GET, False) for p in pages] + [(int(p), PUT, True) for p in pages]
     events += [(int(p), PUT, True) for p in pages[:10]]
     result = pfnlab.replay(traced(events), pfnlab.Params())
     assert (result.accesses, result.puts, result.unmatched_puts) == (5000, 5010, 10)
+    failing = pfnlab.replay(traced([(p, op, True) for p, op, _ in events]), pfnlab.Params())
+    assert (failing.atomic_faults, failing.puts, failing.unmatched_puts) == (5000, 5010, 10)
+    assert failing.resident_bytes == 0
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_codes_made_at_every_replay_are_those_kept_with_the_trace(case: Case) -> None:
+    params, events = case
+    kept = pfnlab.replay(traced(events), params).counts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feeding, "FIRST_PIECE_EVENTS", 3)
+        patch.setattr(settling, "KEPT_EVENTS", 0)
+        patch.setattr(settling, "_PLACES", 2)
+        assert pfnlab.replay(traced(events), params).counts() == kept
+
+
+def test_more_live_pins_than_a_chunk_can_count_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settling, "MAX_LIVE_GETS", 3)
+    pinned = [(0, GET, False)] * 3
+    assert pfnlab.replay(traced([*pinned, (0, PUT, True)]), pfnlab.Params()).faults == 1
+    with pytest.raises(pfnlab.TraceError, match="GETs not yet PUT must be at most 3"):
+        pfnlab.replay(traced([*pinned, (64, GET, False)]), pfnlab.Params())
+
+
+@pytest.mark.parametrize(
+    ("fields", "events", "message"),
+    [
+        ({}, [], "policy='opt': must have granule_bytes = chunk_bytes, not 4KiB and 2MiB"),
+        ({"batch_chunks": 2}, [], "policy='opt': must have batch_chunks = 1, not 2"),
+        ({}, [(0, GET, False)], "policy='opt': must have lookups that can sleep only"),
+        ({}, [(0, 0, True)], "policy='opt': must have lookups that can sleep only"),
+    ],
+)
+def test_policies_of_whole_chunks_refuse_the_rest_by_name(
+    fields: dict[str, Any],
+    events: list[tuple[int, int, bool]],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {**PARAMETERS, "policy": replace(PARAMETERS["policy"], choices=("lra", "opt"))}
+    monkeypatch.setattr("pfnlab.params.PARAMETERS", known)
+    sizes: dict[str, Any] = {"chunk_bytes": "4KiB"} if fields or events else {}
+    with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
+        pfnlab.replay(traced(events), pfnlab.Params(policy="opt", **sizes, **fields))

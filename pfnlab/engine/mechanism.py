@@ -66,13 +66,14 @@ class Mechanism:
             self.state = _with_larger_failed_table(self.state)
 
     def _replay(self, pfns: Any, codes: Any, done: int) -> int:
-        state = self.state
+        layout, state, policy, own = self.layout, self.state, self.policy, self.own
         try:
-            done = mechanism.replay(
-                self.layout, state, self.policy, self.own, pfns, codes, done, len(pfns)
-            )
+            if codes is None:
+                done = mechanism.replay_lookups(layout, state, policy, own, pfns, done, len(pfns))
+            else:
+                done = mechanism.replay(layout, state, policy, own, pfns, codes, done, len(pfns))
         except (IndexError, ArithmeticError) as error:
-            if self.own is None:
+            if own is None:
                 raise
             raise ParameterError(
                 "policy", self.params.policy, f"{error} in a function of it"
@@ -87,11 +88,8 @@ class Mechanism:
 
 
 def _bad_victim(state: tables.State) -> str:
-    named, n_ordered = state.counts[tables.NAMED_VICTIM], state.counts[tables.ORDERED]
-    return (
-        f"its victim must be one of the {n_ordered} chunks in the order, "
-        f"other than the one being filled; it returned {named}"
-    )
+    named = state.counts[tables.NAMED_VICTIM]
+    return f"its victim must be in the order and not the one being filled; it returned {named}"
 
 
 def _own(params: Params, state: tables.State) -> Own | None:

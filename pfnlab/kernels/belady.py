@@ -42,6 +42,7 @@ from pfnlab.kernels.orders import (
     PEAK_RESIDENT,
     RESIDENT,
     RESIDENT_SUM,
+    Empty,
     Layout,
     U,
     Windows,
@@ -72,21 +73,28 @@ class State(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def state(n_chunks: int, limit_chunks: int, window_shift: int = -1, *, n_events: int) -> State:
+def state(
+    n_chunks: int,
+    limit_chunks: int,
+    window_shift: int = -1,
+    *,
+    empty: Empty = np.empty,
+    n_events: int,
+) -> State:
     """Return the state before the first event of `n_events`; the limit does not change its size."""
     n_places = n_events + min(n_chunks, n_events) + 1
     dtype = np.uint32 if n_places < 2**32 else np.int64
     made = State(
-        np.empty(n_events, dtype),
-        np.empty(n_chunks, dtype),
-        np.empty((n_places >> 6) + 1, np.uint64),
-        np.empty((n_places >> 12) + 1, np.uint64),
-        np.empty((n_places >> 18) + 1, np.uint64),
-        np.empty((n_places >> 24) + 1, np.uint64),
-        np.empty(n_places if window_shift >= 0 else 0, np.uint32),
-        np.empty(N_MARKS, np.int64),
-        windows(n_chunks, window_shift),
-        np.empty(N_COUNTS, np.int64),
+        empty(n_events, dtype),
+        empty(n_chunks, dtype),
+        empty((n_places >> 6) + 1, np.uint64),
+        empty((n_places >> 12) + 1, np.uint64),
+        empty((n_places >> 18) + 1, np.uint64),
+        empty((n_places >> 24) + 1, np.uint64),
+        empty(n_places if window_shift >= 0 else 0, np.uint32),
+        empty(N_MARKS, np.int64),
+        windows(n_chunks, window_shift, empty),
+        empty(N_COUNTS, np.int64),
     )
     made.marks[N_EVENTS] = n_events
     reset(made)

@@ -34,6 +34,7 @@ from pfnlab.kernels.orders import (
     PEAK_RESIDENT,
     RESIDENT,
     RESIDENT_SUM,
+    Empty,
     Layout,
     U,
     Windows,
@@ -64,16 +65,18 @@ class State(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def state(n_chunks: int, limit_chunks: int, window_shift: int = -1) -> State:
+def state(
+    n_chunks: int, limit_chunks: int, window_shift: int = -1, *, empty: Empty = np.empty
+) -> State:
     """Return the state before the first event."""
     n_slots = FIRST + min(limit_chunks, n_chunks)
     made = State(
-        np.empty(n_chunks + 1, np.uint32),
-        np.empty(n_slots, np.uint32),
-        np.empty(((n_slots - 1) >> 6) + 1, np.uint64),
-        np.empty(N_MARKS, np.int64),
-        windows(n_chunks, window_shift),
-        np.empty(N_COUNTS, np.int64),
+        empty(n_chunks + 1, np.uint32),
+        empty(n_slots, np.uint32),
+        empty(((n_slots - 1) >> 6) + 1, np.uint64),
+        empty(N_MARKS, np.int64),
+        windows(n_chunks, window_shift, empty),
+        empty(N_COUNTS, np.int64),
     )
     reset(made)
     return made

@@ -116,9 +116,9 @@ def steady(
 
     `batched` is None where k is 1, so that the resident chunks stay C; `follows` is None where
     `missed` need not be written; `ahead` is None where `gone` fits L2, else its lines are fetched
-    64 events ahead (4 times as fast on 4 million chunks). None compiles a loop without. Everything is unsigned: numba
-    looks whether a signed index is negative (a fifth of the time), and an unsigned comparison is
-    added to the faults in one instruction.
+    64 events ahead (4 times as fast on 4 million chunks). Each None compiles a loop without.
+    Everything is unsigned: numba looks whether a signed index is negative (a fifth of the time),
+    and an unsigned comparison is added to the faults by one instruction.
     """
     counts, gone = state.counts, state.gone
     first, shift, limit = U(layout.first_pfn), U(layout.chunk_shift), U(layout.limit_chunks)

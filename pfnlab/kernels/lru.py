@@ -36,6 +36,7 @@ from pfnlab.kernels.orders import (
     PEAK_RESIDENT,
     RESIDENT,
     RESIDENT_SUM,
+    Empty,
     Layout,
     U,
     Windows,
@@ -65,17 +66,22 @@ class State(NamedTuple):
 
 
 def state(
-    n_chunks: int, limit_chunks: int, window_shift: int = -1, stamp_limit: int = 2**32 - 64
+    n_chunks: int,
+    limit_chunks: int,
+    window_shift: int = -1,
+    stamp_limit: int = 2**32 - 64,
+    *,
+    empty: Empty = np.empty,
 ) -> State:
     """Return the state before the first event."""
     n_stamps = 1 << max(8, (4 * min(limit_chunks, n_chunks) - 1).bit_length())
     made = State(
-        np.empty(n_chunks, np.uint32),
-        np.empty(n_stamps, np.uint32),
-        np.empty(n_stamps >> 6, np.uint64),
+        empty(n_chunks, np.uint32),
+        empty(n_stamps, np.uint32),
+        empty(n_stamps >> 6, np.uint64),
         np.array([0, 0, 0, stamp_limit], np.int64),
-        windows(n_chunks, window_shift),
-        np.empty(N_COUNTS, np.int64),
+        windows(n_chunks, window_shift, empty),
+        empty(N_COUNTS, np.int64),
     )
     reset(made)
     return made

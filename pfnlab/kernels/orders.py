@@ -11,6 +11,7 @@ and `state` was made for as many chunks as the region has and for the layout's l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,9 @@ AHEAD = 32
 # negative, and with five tables in a loop that is a third of its time.
 U = np.uint64
 
+#: What makes a table: `np.empty`, or the same of tables used before.
+Empty = Callable[[int, Any], Any]
+
 
 class Layout(NamedTuple):
     """Sizes that stay as they are during a replay."""
@@ -59,12 +63,12 @@ class Windows(NamedTuple):
     ever: npt.NDArray[np.bool_]  # whether it ever held one
 
 
-def windows(n_chunks: int, window_shift: int) -> Windows | None:
-    """Return zeroed windows for `n_chunks`, or None if there are none to track."""
+def windows(n_chunks: int, window_shift: int, empty: Empty = np.empty) -> Windows | None:
+    """Return windows, to be cleared, for `n_chunks`, or None if there are none to track."""
     if window_shift < 0:
         return None
     n_windows = ((n_chunks - 1) >> window_shift) + 1
-    return Windows(np.zeros(n_windows, np.int32), np.zeros(n_windows, np.bool_))
+    return Windows(empty(n_windows, np.int32), empty(n_windows, np.bool_))
 
 
 def clear_windows(held: Windows | None) -> None:

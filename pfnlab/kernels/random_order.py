@@ -29,6 +29,7 @@ from pfnlab.kernels.orders import (
     PEAK_RESIDENT,
     RESIDENT,
     RESIDENT_SUM,
+    Empty,
     Layout,
     U,
     Windows,
@@ -39,6 +40,7 @@ from pfnlab.kernels.orders import (
     unmap_chunk,
     windows,
 )
+from pfnlab.kernels.victims import word
 
 # Places in `State.marks`.
 DRAWS, SEED, LAST_CHUNK, N_MARKS = range(4)
@@ -56,14 +58,21 @@ class State(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def state(n_chunks: int, limit_chunks: int, window_shift: int = -1, *, seed: int = 0) -> State:
+def state(
+    n_chunks: int,
+    limit_chunks: int,
+    window_shift: int = -1,
+    *,
+    empty: Empty = np.empty,
+    seed: int = 0,
+) -> State:
     """Return the state before the first event; `seed` counts modulo 2**62."""
     made = State(
-        np.empty(n_chunks, np.uint8),
-        np.empty(min(limit_chunks, n_chunks), np.uint32),
+        empty(n_chunks, np.uint8),
+        empty(min(limit_chunks, n_chunks), np.uint32),
         np.zeros(N_MARKS, np.int64),
-        windows(n_chunks, window_shift),
-        np.empty(N_COUNTS, np.int64),
+        windows(n_chunks, window_shift, empty),
+        empty(N_COUNTS, np.int64),
     )
     made.marks[SEED] = seed % 2**62
     reset(made)
@@ -79,22 +88,9 @@ def reset(state: State) -> None:
 
 
 @kernel
-def mixed(word: int) -> int:
-    """Scramble 32 bits; no product reaches 2**63, so it is the same with the JIT off."""
-    word = ((word ^ (word >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    word = ((word ^ (word >> 15)) * 0x68E31DA4 + 0x1B56C4E9) & 0xFFFFFFFF
-    word = ((word ^ (word >> 13)) * 0x2C1B3C6D) & 0xFFFFFFFF
-    return word ^ (word >> 16)
-
-
-@kernel
 def drawn(seed: int, draw: int, n: int) -> int:
-    """Return the draw's number below `n`, itself below 2**31: 64 bits of the seed's, times `n`."""
-    low, high = draw & 0xFFFFFFFF, draw >> 32
-    word = mixed(mixed(mixed(seed & 0xFFFFFFFF) ^ (seed >> 32)) ^ high)
-    first = mixed(mixed(word ^ low) ^ 0x5BD1E995)
-    second = mixed(mixed(word ^ low) ^ 0x27D4EB2F)
-    return (first * n + ((second * n) >> 32)) >> 32
+    """Return the draw's number below `n`, the one that the full mechanism draws."""
+    return (word(seed, draw) * n) >> 32
 
 
 @kernel

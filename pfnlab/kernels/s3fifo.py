@@ -48,6 +48,7 @@ from pfnlab.kernels.orders import (
     PEAK_RESIDENT,
     RESIDENT,
     RESIDENT_SUM,
+    Empty,
     Layout,
     U,
     Windows,
@@ -92,21 +93,28 @@ class State(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def state(n_chunks: int, limit_chunks: int, window_shift: int = -1, *, paper: bool = True) -> State:
+def state(
+    n_chunks: int,
+    limit_chunks: int,
+    window_shift: int = -1,
+    *,
+    empty: Empty = np.empty,
+    paper: bool = True,
+) -> State:
     """Return the state before the first event."""
     small_limit = max(1, limit_chunks // 10)
     main_limit = limit_chunks - small_limit
     ghost_limit = main_limit if paper else 9 * limit_chunks // 10
     places = min(limit_chunks, n_chunks)
     made = State(
-        np.empty(n_chunks + 1, np.uint8),
-        np.empty(n_chunks + 1, np.uint32),
-        np.empty(places, np.uint32),
-        np.empty(places, np.uint32),
-        np.empty(4 * min(ghost_limit, n_chunks) + 64, np.uint32),
+        empty(n_chunks + 1, np.uint8),
+        empty(n_chunks + 1, np.uint32),
+        empty(places, np.uint32),
+        empty(places, np.uint32),
+        empty(4 * min(ghost_limit, n_chunks) + 64, np.uint32),
         np.zeros(N_MARKS, np.int64),
-        windows(n_chunks, window_shift),
-        np.empty(N_COUNTS, np.int64),
+        windows(n_chunks, window_shift, empty),
+        empty(N_COUNTS, np.int64),
     )
     made.marks[: PAPER + 1] = small_limit, main_limit, ghost_limit, paper
     reset(made)

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels.bits import popcount, prefetch
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import AHEAD, BIG, Layout, U, next_elsewhere
+from pfnlab.kernels.orders import AHEAD, BIG, Empty, Layout, U, next_elsewhere
 
 # Places in `State.marks`.
 HEAD, LAST_CHUNK, TOUCHED, N_MARKS = range(4)
@@ -49,18 +49,18 @@ class State(NamedTuple):
     marks: npt.NDArray[np.int64]
 
 
-def state(n_chunks: int, n_touched: int | None = None) -> State:
+def state(n_chunks: int, n_touched: int | None = None, *, empty: Empty = np.empty) -> State:
     """Return the state before the first event; `n_touched` bounds the chunks that events touch."""
     most = min(n_chunks, n_touched or n_chunks)
     n_places = 1 << max(7, (4 * most - 1).bit_length())
     made = State(
-        np.empty(n_chunks, np.int32),
-        np.empty(n_places, np.int32),
-        np.empty(n_places >> 6, np.uint64),
-        np.empty(n_places >> 5, np.int32),
-        np.empty(most + 1, np.int64),
-        np.empty(most + 1, np.int64),
-        np.empty(N_MARKS, np.int64),
+        empty(n_chunks, np.int32),
+        empty(n_places, np.int32),
+        empty(n_places >> 6, np.uint64),
+        empty(n_places >> 5, np.int32),
+        empty(most + 1, np.int64),
+        empty(most + 1, np.int64),
+        empty(N_MARKS, np.int64),
     )
     reset(made)
     return made

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, types
 from numba.extending import intrinsic
 
@@ -127,9 +127,9 @@ def _vectors(lanes: int) -> Callable[..., Any]:
             then = builder.load(place, align=4)
             miss = builder.icmp_unsigned("<=", then, so_far)
             number = builder.sub(so_far, builder.sext(miss, row))
-            # What a hit leaves is larger than the faults so far, what a miss leaves larger than what
-            # was there: so a maximum selects. A select would become a masked store, from which a
-            # load of the same row is not forwarded: a quarter of the speed on scattered zipf.
+            # A hit leaves more than the faults so far, a miss more than was there: so a maximum
+            # selects. A select would become a masked store, from which a later load of the row
+            # is not forwarded: half the speed on scattered zipf.
             added = builder.select(miss, limit, ir.Constant(row, None))
             larger = builder.add(number, added)
             keeps = builder.icmp_unsigned(">", then, larger)
