@@ -12,7 +12,7 @@ from typing import Any
 from pfnlab.errors import ParameterError
 
 #: Victim orders that come with pfnlab; no policy of a user takes one of these names.
-POLICIES = ("lra", "lru", "clock", "sieve", "random")
+POLICIES = ("lra", "lru", "clock", "sieve", "s3fifo", "random", "opt")
 
 #: The functions of a policy, and how many arguments each takes.
 PARTS = {"insert": 3, "access": 4, "remove": 3, "victim": 3}
@@ -121,6 +121,6 @@ def register(policy: Policy) -> None:
     """
     if not isinstance(policy, Policy):
         raise ParameterError("policy", policy, "must be a pfnlab.Policy")
-    if policy.name in POLICIES or policy.name in ("s3fifo", "opt"):
+    if policy.name in POLICIES:
         raise ParameterError("name", policy.name, "must not be that of a built-in policy")
     _registered[policy.name] = policy

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from pfnlab.columns import Events
+from pfnlab.engine.seeds import random_key
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.errors import ParameterError
 from pfnlab.geometry import WINDOW_BYTES, Geometry
@@ -125,7 +125,7 @@ def _layout(trace: Replayable, params: Params) -> tables.Layout:
         batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
         flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
-        key=int.from_bytes(sha256(f"random:{params.seed}".encode()).digest()[:7], "little"),
+        key=random_key(params.seed),
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pfnlab.engine.chunked import Chunked
+from pfnlab.engine.counting import fits_dense, lookups_only
+from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.feeding import Run
-from pfnlab.engine.mechanism import Mechanism
+from pfnlab.engine.mechanism import STATE, Mechanism
+from pfnlab.engine.orders import KERNELS, Order
 from pfnlab.errors import ParameterError
-from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.memory import check_fits
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.replayable import Replayable
 
 
@@ -19,11 +24,33 @@ def planned(trace: Replayable, params: Params) -> Run:
     """
     trace.check(params)
     _check_policy(trace, params)
-    return Mechanism(trace, params)
+    kind = _kind(trace, params)
+    if kind is not Mechanism:  # which knows better what it will touch
+        region = PARAMETERS["region_bytes"].show(params.region_bytes)
+        check_fits(kind.table_bytes(params), "region_bytes", region, STATE)
+    return kind(trace, params)
+
+
+def _kind(
+    trace: Replayable, params: Params
+) -> type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]:
+    """Return the fastest run that is exact for these events and sizes."""
+    whole = params.granule_bytes == params.chunk_bytes
+    if not lookups_only(trace):
+        return Mechanism
+    if params.policy in WHOLE_CHUNK_POLICIES:
+        return Order
+    if params.policy == "lra":
+        fast: type[Expiry] | type[Chunked] = Expiry if whole else Chunked
+        if fast.counts_far_enough(params) and fits_dense(trace, fast.table_bytes(params)):
+            return fast
+    elif params.policy in KERNELS and whole and fits_dense(trace, Order.table_bytes(params)):
+        return Order
+    return Mechanism
 
 
 def _check_policy(trace: Replayable, params: Params) -> None:
     """Refuse events that the kernel of the policy does not know."""
-    if params.policy in WHOLE_CHUNK_POLICIES and (trace.has_ops or trace.has_atomic):
+    if params.policy in WHOLE_CHUNK_POLICIES and not lookups_only(trace):
         requirement = f"must have lookups that can sleep only, unlike trace {trace.name!r}"
         raise ParameterError("policy", params.policy, requirement)

@@ -16,6 +16,7 @@ chunk and 2 MiB window.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,13 @@ class State(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def state(layout: Layout, n_granules: int, n_events: int, log_places: int = 0) -> State:
+def state(
+    layout: Layout,
+    n_granules: int,
+    n_events: int,
+    log_places: int = 0,
+    zeros: Callable[[int, Any], Any] = np.zeros,
+) -> State:
     """Return the state before the first event, for a region of `n_granules`.
 
     `log_places` is for tests; by itself the log has four places a chunk, or one an event where
@@ -95,11 +102,11 @@ def state(layout: Layout, n_granules: int, n_events: int, log_places: int = 0) -
     counts = np.zeros(N_COUNTS, np.int64)
     counts[TAIL] = counts[HEAD] = FIRST_PLACE
     return State(
-        resident=np.zeros((n_granules + 63) >> 6, np.uint64),
-        ever=np.zeros((n_granules + 63) >> 6, np.uint64),
-        windows=np.zeros(n_windows, np.int32),
-        last=np.zeros(n_chunks, np.int32),
-        log=np.zeros(max(places, min(n_chunks, n_events) + 1) + FIRST_PLACE, np.uint32),
+        resident=zeros((n_granules + 63) >> 6, np.uint64),
+        ever=zeros((n_granules + 63) >> 6, np.uint64),
+        windows=zeros(n_windows, np.int32),
+        last=zeros(n_chunks, np.int32),
+        log=zeros(max(places, min(n_chunks, n_events) + 1) + FIRST_PLACE, np.uint32),
         counts=counts,
     )
 

@@ -1,0 +1,89 @@
+"""The other victim orders where a chunk is one granule, for lookups: a kernel file for each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from pfnlab.columns import Events
+from pfnlab.engine.buffers import Buffers
+from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
+from pfnlab.engine.seeds import random_key
+from pfnlab.errors import ParameterError
+from pfnlab.geometry import Geometry
+from pfnlab.params import Params
+from pfnlab.replayable import Replayable
+from pfnlab.result import Result
+from pfnlab.trace import Trace
+
+#: The file of `pfnlab.kernels` that replays each policy.
+KERNELS = {
+    "lru": "lru",
+    "clock": "clock",
+    "sieve": "sieve",
+    "s3fifo": "s3fifo",
+    "random": "random_order",
+    "opt": "belady",
+}
+
+
+class Order:
+    """One replay by the kernel of its policy.
+
+    Raises
+    ------
+    ParameterError
+        If the policy looks ahead, and the trace is not in memory.
+    """
+
+    def __init__(self, trace: Replayable, params: Params) -> None:
+        self.params, self.n_events = params, len(trace)
+        self.kernel: Any = import_module(f"pfnlab.kernels.{KERNELS[params.policy]}")
+        self.counts: Any = import_module("pfnlab.kernels.orders")
+        geometry, limit = Geometry.of(params), limit_chunks(params)
+        self.layout = self.counts.Layout(
+            params.first_pfn, chunk_shift(params), limit, params.batch_chunks, window_shift(params)
+        )
+        self.buffers = Buffers()
+        options: dict[str, Any] = {"empty": self.buffers.empty}
+        if params.policy == "random":
+            options["seed"] = random_key(params.seed)
+        if params.policy == "opt":
+            options["n_events"] = len(trace)
+        self.state = self.kernel.state(geometry.n_chunks, limit, window_shift(params), **options)
+        if params.policy == "opt":
+            self._look_ahead(trace)
+
+    def _look_ahead(self, trace: Replayable) -> None:
+        if not isinstance(trace, Trace):
+            requirement = f"must have a trace in memory, unlike {trace.name!r}: it looks ahead"
+            raise ParameterError("policy", "opt", requirement)
+        self.kernel.look_ahead(self.layout, self.state, trace.pfns, 0, len(trace))
+
+    @staticmethod
+    def table_bytes(params: Params) -> int:
+        """Bytes of the tables of chunks."""
+        return 5 * Geometry.of(params).n_chunks + 16 * limit_chunks(params)
+
+    def feed(self, events: Events) -> None:
+        """Replay the next events."""
+        self.kernel.replay(self.layout, self.state, events.pfns, 0, len(events.pfns))
+
+    def results(self) -> list[Result]:
+        """Return the counters, by their names."""
+        counts: np.ndarray[Any, Any] = self.state.counts
+        names = {
+            "faults": self.counts.FAULTS,
+            "cold_faults": self.counts.COLD_FAULTS,
+            "passes": self.counts.PASSES,
+            "evicted": self.counts.EVICTED_CHUNKS,
+            "resident": self.counts.RESIDENT,
+            "peak_resident": self.counts.PEAK_RESIDENT,
+            "resident_sum": self.counts.RESIDENT_SUM,
+            "peak_windows": self.counts.PEAK_WINDOWS,
+            "windows_ever": self.counts.WINDOWS_EVER,
+        }
+        counted = Counted(**{name: int(counts[place]) for name, place in names.items()})
+        return [counted.result(self.params, self.n_events)]
