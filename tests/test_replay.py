@@ -17,7 +17,7 @@ import pfnlab
 from pfnlab import memory
 from pfnlab.engine import feeding, mechanism, settling
 from pfnlab.own_policy import POLICIES
-from pfnlab.params import PARAMETERS
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES
 from pfnlab.requests import GET, PUT
 from tests import reference
 
@@ -68,7 +68,7 @@ def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
         batch_chunks=draw(st.sampled_from([1, 1, 2, 3, 100])),
         reserve_granules=draw(st.integers(0, 3)),
         flush_ceiling_pages=draw(st.sampled_from([0, 1, 33])),
-        policy=draw(st.sampled_from(POLICIES)),
+        policy=draw(st.sampled_from([p for p in POLICIES if p not in WHOLE_CHUNK_POLICIES])),
         seed=draw(st.sampled_from([0, 1, 2**63 - 1])),
     )
     pool = draw(st.lists(st.integers(0, n_pages - 1), min_size=1, max_size=12))

@@ -17,6 +17,7 @@ class Counted:
     faults: int
     cold_faults: int
     passes: int
+    single_passes: int  # those that evicted one chunk
     evicted: int
     resident: int
     peak_resident: int
@@ -27,9 +28,7 @@ class Counted:
     def result(self, params: Params, n_events: int) -> Result:
         """Name the counts."""
         granule, pages = params.granule_bytes, params.chunk_bytes // 4096
-        # Every pass unmaps as many chunks: one only where a batch, or the threshold, is one.
-        one_a_pass = self.passes == self.evicted
-        ranged = self.passes if one_a_pass and pages <= params.flush_ceiling_pages else 0
+        ranged = self.single_passes if pages <= params.flush_ceiling_pages else 0
         return Result(
             params=params,
             accesses=n_events,

@@ -119,6 +119,7 @@ class Expiry:
             faults=faults,
             cold_faults=kernel.touched(self.layout, self.state.gone, False),
             passes=passes,
+            single_passes=passes if batch == 1 else 0,
             evicted=passes * batch,
             resident=faults - passes * batch,
             peak_resident=min(faults, limit),

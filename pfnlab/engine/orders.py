@@ -85,5 +85,11 @@ class Order:
             "peak_windows": self.counts.PEAK_WINDOWS,
             "windows_ever": self.counts.WINDOWS_EVER,
         }
-        counted = Counted(**{name: int(counts[place]) for name, place in names.items()})
+        of_one = min(self.layout.batch_chunks, self.layout.limit_chunks) == 1
+        single = counts[self.counts.PASSES] if of_one else 0
+        if self.params.policy == "s3fifo":  # whose passes evict one chunk or more
+            single = self.state.marks[self.kernel.SINGLE_PASSES]
+        counted = Counted(
+            single_passes=int(single), **{name: int(counts[place]) for name, place in names.items()}
+        )
         return [counted.result(self.params, self.n_events)]

@@ -13,6 +13,8 @@ from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.replayable import Replayable
 
+Kind = type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]
+
 
 def planned(trace: Replayable, params: Params) -> Run:
     """Return a run of one configuration, ready for the first event.
@@ -25,15 +27,14 @@ def planned(trace: Replayable, params: Params) -> Run:
     trace.check(params)
     _check_policy(trace, params)
     kind = _kind(trace, params)
-    if kind is not Mechanism:  # which knows better what it will touch
-        region = PARAMETERS["region_bytes"].show(params.region_bytes)
-        check_fits(kind.table_bytes(params), "region_bytes", region, STATE)
+    if issubclass(kind, Mechanism):  # which knows better what it will touch
+        return kind(trace, params)
+    region = PARAMETERS["region_bytes"].show(params.region_bytes)
+    check_fits(kind.table_bytes(params), "region_bytes", region, STATE)
     return kind(trace, params)
 
 
-def _kind(
-    trace: Replayable, params: Params
-) -> type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]:
+def _kind(trace: Replayable, params: Params) -> Kind:
     """Return the fastest run that is exact for these events and sizes."""
     whole = params.granule_bytes == params.chunk_bytes
     if not lookups_only(trace):

@@ -74,8 +74,9 @@ from pfnlab.kernels.orders import (
     GHOST_TAIL,  # the oldest ghost is not before it
     GHOST_HEAD,
     N_GHOSTS,
+    SINGLE_PASSES,  # those that evicted one chunk, not more
     N_MARKS,
-) = range(13)
+) = range(14)
 
 ACCESSES, GONE, SMALL, MAIN = 3, 4, 8, 16  # of a level: mask of the accesses, and the kinds
 
@@ -125,7 +126,7 @@ def reset(state: State) -> None:
     """Put a used state back before the first event."""
     state.levels.fill(0)
     state.ghosts.fill(0)
-    state.marks[LAST_CHUNK:] = -1, 0, 0, 0, 0, 1, 1, 0
+    state.marks[LAST_CHUNK:] = -1, 0, 0, 0, 0, 1, 1, 0, 0
     state.counts.fill(0)
     clear_windows(state.windows)
 
@@ -248,6 +249,7 @@ def fault(layout: Layout, state: State, held: Any, chunk: Any) -> None:
     was_ghost = False
     if not paper:
         was_ghost = recall(state, chunk)
+    evicted = counts[EVICTED_CHUNKS]
     counts[PASSES] += int(counts[RESIDENT] == layout.limit_chunks)
     while counts[RESIDENT] == layout.limit_chunks:
         from_small = marks[N_MAIN] <= marks[MAIN_LIMIT]
@@ -257,6 +259,7 @@ def fault(layout: Layout, state: State, held: Any, chunk: Any) -> None:
             evict_small(layout, state, held)
         else:
             evict_main(layout, state, held)
+    marks[SINGLE_PASSES] += int(counts[EVICTED_CHUNKS] == evicted + 1)
     if paper:
         was_ghost = recall(state, chunk)
     first_fill = not paper and counts[EVICTED_CHUNKS] == 0

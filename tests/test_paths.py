@@ -1,0 +1,102 @@
+"""Every fast path gives the very counters of the plain replay: alone, in pieces and in sweeps."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pfnlab
+from pfnlab.engine import chunked, expiry, feeding, plan
+from pfnlab.engine.expiry import Expiry
+from pfnlab.engine.mechanism import Mechanism
+from pfnlab.kernels import chunked as chunked_kernel
+
+pytestmark = pytest.mark.kernel
+
+Case = tuple[pfnlab.Trace, pfnlab.Params]
+EXAMPLES = int(os.environ.get("PFNLAB_EXAMPLES", "200"))
+ORDERS = ["lru", "clock", "sieve", "random"]
+
+
+@st.composite
+def lookups(draw: st.DrawFn, whole: bool, policies: list[str]) -> Case:
+    """Draw a small region and lookups that crowd some of its chunks, with runs among them."""
+    granule = 4096 << draw(st.sampled_from([0, 0, 1, 4, 9]))
+    chunk = granule if whole else granule << draw(st.sampled_from([1, 2, 3, 9, 10]))
+    descriptor = draw(st.sampled_from([64, 64, 4096]))
+    n_pages = draw(st.integers(1, draw(st.sampled_from([1, 3, 60])) * chunk // descriptor))
+    first = draw(st.sampled_from([0, 12345]))
+    params = pfnlab.Params(
+        region_bytes=n_pages * 4096,
+        first_pfn=first,
+        descriptor_bytes=descriptor,
+        granule_bytes=granule,
+        chunk_bytes=chunk,
+        threshold_bytes=chunk + draw(st.integers(0, 20)) * granule + draw(st.sampled_from([0, 99])),
+        batch_chunks=draw(st.sampled_from([1, 1, 2, 3, 100])),
+        flush_ceiling_pages=draw(st.sampled_from([0, 1, 33])),
+        policy=draw(st.sampled_from(policies)),
+    )
+    pages_of = granule // descriptor
+    pool = [page * pages_of % n_pages for page in range(draw(st.integers(1, 80)))]
+    runs = st.tuples(st.sampled_from(pool), st.integers(1, 5), st.integers(0, 2))
+    pages = [
+        min(page + step * i, n_pages - 1)
+        for page, length, step in draw(st.lists(runs, max_size=60))
+        for i in range(length)
+    ]
+    dtype = draw(st.sampled_from([np.uint32, np.int64]))
+    return pfnlab.Trace(np.array(pages, dtype) + dtype(first)), params
+
+
+def plain(trace: pfnlab.Trace, params: pfnlab.Params) -> dict[str, Any]:
+    run = Mechanism(trace, params)
+    feeding.drive(trace, params, [run])
+    return run.results()[0].counts()
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    lookups(whole=True, policies=["lra"]),
+    st.sampled_from([np.uint8, np.uint32]),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_expiry(case: Case, numbers: Any, ahead: bool, part: int) -> None:
+    """Any batch, loops that change, few windows or many, numbers that start over after 255."""
+    trace, params = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Expiry, "numbers", numbers)
+        patch.setattr(expiry, "PART_EVENTS", part)
+        patch.setattr(expiry, "FOLLOWED_EVENTS", part)
+        patch.setattr(expiry, "_L2_BYTES", 0 if ahead else 1 << 20)
+        patch.setattr(feeding, "FIRST_PIECE_EVENTS", 7)
+        run = plan.planned(trace, params)
+        assert isinstance(run, Expiry)
+        feeding.drive(trace, params, [run])
+        assert run.results()[0].counts() == plain(trace, params)
+
+
+@settings(max_examples=EXAMPLES)
+@given(lookups(whole=False, policies=["lra"]), st.integers(1, 9))
+def test_chunked(case: Case, piece: int) -> None:
+    trace, params = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
+        assert isinstance(plan.planned(trace, params), chunked.Chunked)
+        assert pfnlab.replay(trace, params).counts() == plain(trace, params)
+    assert chunked_kernel.BLOCK_EVENTS > 0
+
+
+@settings(max_examples=EXAMPLES)
+@given(lookups(whole=True, policies=ORDERS), st.integers(1, 9))
+def test_orders(case: Case, piece: int) -> None:
+    trace, params = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
+        assert pfnlab.replay(trace, params).counts() == plain(trace, params)
