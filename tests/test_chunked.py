@@ -116,13 +116,20 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def full_cases(draw: st.DrawFn) -> Case:
-    """Draw events that fill chunks of 64 granules and more beyond the threshold."""
-    chunk = 4096 << draw(st.sampled_from([2, 4, 6, 7]))
-    n_pages = chunk // 64 * draw(st.integers(2, 9))
+    """Draw events that fill chunks well beyond the threshold; the last chunk may be partial.
+
+    Granules of 1 MiB make chunks of one 2 MiB window and of several.
+    """
+    granule, shifts = draw(st.sampled_from([(4096, [2, 4, 6, 7]), (1 << 20, [1, 2, 3])]))
+    chunk = granule << draw(st.sampled_from(shifts))
+    n_granules = chunk // granule * draw(st.integers(2, 9))
+    n_granules -= draw(st.sampled_from([0, 0, 1, chunk // granule // 2]))
+    n_pages = n_granules * granule // 64
     params = pfnlab.Params(
         region_bytes=n_pages * 4096,
+        granule_bytes=granule,
         chunk_bytes=chunk,
-        threshold_bytes=chunk + 4096 * draw(st.integers(0, chunk // 2048)),
+        threshold_bytes=chunk + granule * draw(st.integers(0, 2 * chunk // granule)),
         batch_chunks=draw(st.sampled_from([1, 1, 2, 5])),
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -179,8 +186,18 @@ def test_a_state_made_new_again_is_new(case: Case, threshold_chunks: int) -> Non
     params, pfns = case
     other = params.replace(threshold_bytes=threshold_chunks * params.chunk_bytes, batch_chunks=1)
     state = state_for(params, len(pfns))
-    chunked.replay(layout_of(other), state, pfns, 0, len(pfns))
+    chunked.replay(layout_of(other), state, params.n_pages - 1 - pfns, 0, len(pfns))
     chunked_state.reset(state)
     chunked.replay(layout_of(params), state, pfns, 0, len(pfns))
     chunked_state.count_populated(layout_of(params), state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
+
+
+def test_a_partial_last_chunk_is_evicted() -> None:
+    # 192 granules in chunks of 128: the last chunk ends where the bitmap does.
+    params = pfnlab.Params(
+        region_bytes=192 * 64 * 4096, chunk_bytes="512KiB", threshold_bytes="512KiB"
+    )
+    pfns = np.tile(np.arange(0, 192 * 64, 64), 2).astype(np.uint32)
+    assert replayed(params, pfns) == expected(params, pfns)
+    assert replayed(params, pfns)["evicted_chunks"] == 3  # the first, the partial one, the first
