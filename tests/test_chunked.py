@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.geometry import WINDOW_BYTES, Geometry
-from pfnlab.kernels import chunked, runs
+from pfnlab.kernels import chunked, chunked_state, runs
 from tests import reference
 
 pytestmark = pytest.mark.kernel
@@ -26,9 +26,9 @@ def log2(power_of_two: int) -> int:
     return power_of_two.bit_length() - 1
 
 
-def layout_of(params: pfnlab.Params) -> chunked.Layout:
+def layout_of(params: pfnlab.Params) -> chunked_state.Layout:
     granule, pages = params.granule_bytes, params.chunk_bytes // 4096
-    return chunked.Layout(
+    return chunked_state.Layout(
         first_pfn=params.first_pfn,
         granule_shift=log2(granule // params.descriptor_bytes),
         chunk_shift=log2(params.chunk_bytes // granule),
@@ -39,22 +39,22 @@ def layout_of(params: pfnlab.Params) -> chunked.Layout:
     )
 
 
-def named(params: pfnlab.Params, state: chunked.State, n_events: int) -> dict[str, Any]:
+def named(params: pfnlab.Params, state: chunked_state.State, n_events: int) -> dict[str, Any]:
     """Counters by the names of DESIGN 5, without those that are zero for lookups."""
     count, granule = [int(value) for value in state.counts], params.granule_bytes
     return {
-        "faults": count[chunked.FAULTS],
-        "cold_faults": count[chunked.COLD_FAULTS],
-        "shootdowns": count[chunked.SHOOTDOWNS],
-        "evicted_chunks": count[chunked.EVICTED_CHUNKS],
-        "evicted_granules": count[chunked.EVICTED_GRANULES],
-        "ranged_flush_pages": count[chunked.RANGED_FLUSH_PAGES],
-        "full_flushes": count[chunked.FULL_FLUSHES],
-        "resident_bytes": count[chunked.RESIDENT] * granule,
-        "peak_resident_bytes": count[chunked.PEAK_RESIDENT] * granule,
-        "mean_resident_bytes": count[chunked.RESIDENT_SUM] * granule / max(n_events, 1),
-        "page_table_bytes": count[chunked.PEAK_WINDOWS] * 4096,
-        "page_table_kept_bytes": count[chunked.WINDOWS_EVER] * 4096,
+        "faults": count[chunked_state.FAULTS],
+        "cold_faults": count[chunked_state.COLD_FAULTS],
+        "shootdowns": count[chunked_state.SHOOTDOWNS],
+        "evicted_chunks": count[chunked_state.EVICTED_CHUNKS],
+        "evicted_granules": count[chunked_state.EVICTED_GRANULES],
+        "ranged_flush_pages": count[chunked_state.RANGED_FLUSH_PAGES],
+        "full_flushes": count[chunked_state.FULL_FLUSHES],
+        "resident_bytes": count[chunked_state.RESIDENT] * granule,
+        "peak_resident_bytes": count[chunked_state.PEAK_RESIDENT] * granule,
+        "mean_resident_bytes": count[chunked_state.RESIDENT_SUM] * granule / max(n_events, 1),
+        "page_table_bytes": count[chunked_state.PEAK_WINDOWS] * 4096,
+        "page_table_kept_bytes": count[chunked_state.WINDOWS_EVER] * 4096,
     }
 
 
@@ -69,19 +69,19 @@ def expected(params: pfnlab.Params, pfns: Pfns) -> dict[str, Any]:
         batch=params.batch_chunks,
         ceiling=params.flush_ceiling_pages,
     )
-    empty = chunked.state(layout_of(params), 1, 0)
+    empty = chunked_state.state(layout_of(params), 1, 0)
     return {name: counters[name] for name in named(params, empty, 0)}
 
 
-def state_for(params: pfnlab.Params, n_events: int, log_places: int = 0) -> chunked.State:
+def state_for(params: pfnlab.Params, n_events: int, log_places: int = 0) -> chunked_state.State:
     n_granules = Geometry.of(params).n_granules
-    return chunked.state(layout_of(params), n_granules, n_events, log_places)
+    return chunked_state.state(layout_of(params), n_granules, n_events, log_places)
 
 
 def replayed(params: pfnlab.Params, pfns: Pfns) -> dict[str, Any]:
     layout, state = layout_of(params), state_for(params, len(pfns))
     chunked.replay(layout, state, pfns, 0, len(pfns))
-    chunked.count_populated(layout, state)
+    chunked_state.count_populated(layout, state)
     return named(params, state, len(pfns))
 
 
@@ -116,13 +116,20 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def full_cases(draw: st.DrawFn) -> Case:
-    """Draw events that fill chunks of 64 granules and more beyond the threshold."""
-    chunk = 4096 << draw(st.sampled_from([2, 4, 6, 7]))
-    n_pages = chunk // 64 * draw(st.integers(2, 9))
+    """Draw events that fill chunks well beyond the threshold; the last chunk may be partial.
+
+    Granules of 1 MiB make chunks of one 2 MiB window and of several.
+    """
+    granule, shifts = draw(st.sampled_from([(4096, [2, 4, 6, 7]), (1 << 20, [1, 2, 3])]))
+    chunk = granule << draw(st.sampled_from(shifts))
+    n_granules = chunk // granule * draw(st.integers(2, 9))
+    n_granules -= draw(st.sampled_from([0, 0, 1, chunk // granule // 2]))
+    n_pages = n_granules * granule // 64
     params = pfnlab.Params(
         region_bytes=n_pages * 4096,
+        granule_bytes=granule,
         chunk_bytes=chunk,
-        threshold_bytes=chunk + 4096 * draw(st.integers(0, chunk // 2048)),
+        threshold_bytes=chunk + granule * draw(st.integers(0, 2 * chunk // granule)),
         batch_chunks=draw(st.sampled_from([1, 1, 2, 5])),
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -147,13 +154,13 @@ def test_pieces_loops_a_short_log_and_dtypes_change_nothing(
     layout, state = layout_of(params), state_for(params, len(pfns), log_places)
     wide = pfns.astype(np.int64)
     for k, start in enumerate(range(0, len(pfns), piece)):
-        state.counts[chunked.OFTEN] = often >> (k & 15) & 1
+        state.counts[chunked_state.OFTEN] = often >> (k & 15) & 1
         stop = min(start + piece, len(pfns))
         if k & 1:
             chunked.replay(layout, state, wide, start, stop)
         else:
             chunked.replay(layout, state, pfns[start:stop], 0, stop - start)
-    chunked.count_populated(layout, state)
+    chunked_state.count_populated(layout, state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
 
 
@@ -166,8 +173,31 @@ def test_runs_collapsed_change_nothing(case: Case, piece: int, often: bool) -> N
         part = pfns[start : start + piece]
         granules, ends = np.empty(piece, np.uint32), np.empty(piece, np.uint32)
         n = runs.collapse(params.first_pfn, layout.granule_shift, part, len(part), granules, ends)
-        state.counts[chunked.OFTEN] = often
+        state.counts[chunked_state.OFTEN] = often
         chunked.replay_runs(layout, state, granules, ends, 0, n // 2)
         chunked.replay_runs(layout, state, granules, ends, n // 2, n)
-    chunked.count_populated(layout, state)
+    chunked_state.count_populated(layout, state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
+
+
+@settings(max_examples=50)
+@given(full_cases(), st.integers(1, 3))
+def test_a_state_made_new_again_is_new(case: Case, threshold_chunks: int) -> None:
+    params, pfns = case
+    other = params.replace(threshold_bytes=threshold_chunks * params.chunk_bytes, batch_chunks=1)
+    state = state_for(params, len(pfns))
+    chunked.replay(layout_of(other), state, params.n_pages - 1 - pfns, 0, len(pfns))
+    chunked_state.reset(state)
+    chunked.replay(layout_of(params), state, pfns, 0, len(pfns))
+    chunked_state.count_populated(layout_of(params), state)
+    assert named(params, state, len(pfns)) == replayed(params, pfns)
+
+
+def test_a_partial_last_chunk_is_evicted() -> None:
+    # 192 granules in chunks of 128: the last chunk ends where the bitmap does.
+    params = pfnlab.Params(
+        region_bytes=192 * 64 * 4096, chunk_bytes="512KiB", threshold_bytes="512KiB"
+    )
+    pfns = np.tile(np.arange(0, 192 * 64, 64), 2).astype(np.uint32)
+    assert replayed(params, pfns) == expected(params, pfns)
+    assert replayed(params, pfns)["evicted_chunks"] == 3  # the first, the partial one, the first

@@ -14,7 +14,6 @@ import pfnlab
 from pfnlab.engine import chunked, expiry, feeding, plan
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
-from pfnlab.kernels import chunked as chunked_kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -90,7 +89,6 @@ def test_chunked(case: Case, piece: int) -> None:
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
         assert isinstance(plan.planned(trace, params), chunked.Chunked)
         assert pfnlab.replay(trace, params).counts() == plain(trace, params)
-    assert chunked_kernel.BLOCK_EVENTS > 0
 
 
 @settings(max_examples=EXAMPLES)

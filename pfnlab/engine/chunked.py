@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
+from pfnlab.engine.collapsed import Runs
 from pfnlab.engine.counting import has_ptes, log2
 from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import chunked as kernel
+from pfnlab.kernels import chunked_state as tables
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
@@ -18,7 +20,7 @@ class Chunked:
     def __init__(self, trace: Replayable, params: Params) -> None:
         self.params, self.n_events = params, len(trace)
         geometry, pages = Geometry.of(params), params.chunk_bytes // 4096
-        self.layout = kernel.Layout(
+        self.layout = tables.Layout(
             first_pfn=params.first_pfn,
             granule_shift=log2(geometry.granule_pfns),
             chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
@@ -28,8 +30,8 @@ class Chunked:
             flush_pages=pages if pages <= params.flush_ceiling_pages else 0,
         )
         self.buffers = Buffers()
-        self.state = kernel.state(
-            self.layout, geometry.n_granules, max(len(trace), 1), zeros=self.buffers.zeros
+        self.state = tables.state(
+            self.layout, geometry.n_granules, max(len(trace), 1), empty=self.buffers.empty
         )
 
     @staticmethod
@@ -42,33 +44,39 @@ class Chunked:
     def counts_far_enough(params: Params) -> bool:
         """Whether granules and places of the log can be counted in 32 bits."""
         geometry = Geometry.of(params)
-        return geometry.n_granules < 2**32 and 5 * geometry.n_chunks < 2**31
+        return geometry.n_granules < 2**31 and 5 * geometry.n_chunks < 2**31
 
     def feed(self, events: Events) -> None:
         """Replay the next events."""
         kernel.replay(self.layout, self.state, events.pfns, 0, len(events.pfns))
 
+    def feed_runs(self, runs: Runs) -> None:
+        """Replay the next runs of accesses to a granule."""
+        kernel.replay_runs(
+            self.layout, self.state, runs.granules, runs.ends, 0, len(runs.granules)
+        )
+
     def results(self) -> list[Result]:
         """Return the counters, by their names."""
-        kernel.count_populated(self.layout, self.state)
+        tables.count_populated(self.layout, self.state)
         count = [int(value) for value in self.state.counts]
-        granule, faults = self.params.granule_bytes, count[kernel.FAULTS]
+        granule, faults = self.params.granule_bytes, count[tables.FAULTS]
         return [
             Result(
                 params=self.params,
                 accesses=self.n_events,
                 hits=self.n_events - faults,
                 faults=faults,
-                cold_faults=count[kernel.COLD_FAULTS],
-                shootdowns=count[kernel.SHOOTDOWNS],
-                evicted_chunks=count[kernel.EVICTED_CHUNKS],
-                evicted_granules=count[kernel.EVICTED_GRANULES],
-                ranged_flush_pages=count[kernel.RANGED_FLUSH_PAGES],
-                full_flushes=count[kernel.FULL_FLUSHES],
-                peak_resident_bytes=count[kernel.PEAK_RESIDENT] * granule,
-                resident_bytes=count[kernel.RESIDENT] * granule,
-                mean_resident_bytes=count[kernel.RESIDENT_SUM] * granule / max(self.n_events, 1),
-                page_table_bytes=count[kernel.PEAK_WINDOWS] * 4096,
-                page_table_kept_bytes=count[kernel.WINDOWS_EVER] * 4096,
+                cold_faults=count[tables.COLD_FAULTS],
+                shootdowns=count[tables.SHOOTDOWNS],
+                evicted_chunks=count[tables.EVICTED_CHUNKS],
+                evicted_granules=count[tables.EVICTED_GRANULES],
+                ranged_flush_pages=count[tables.RANGED_FLUSH_PAGES],
+                full_flushes=count[tables.FULL_FLUSHES],
+                peak_resident_bytes=count[tables.PEAK_RESIDENT] * granule,
+                resident_bytes=count[tables.RESIDENT] * granule,
+                mean_resident_bytes=count[tables.RESIDENT_SUM] * granule / max(self.n_events, 1),
+                page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
+                page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
             )
         ]

@@ -16,99 +16,40 @@ chunk and 2 MiB window.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.kernels.bits import popcount, prefetch
-from pfnlab.kernels.compiled import kernel
-
-# Places in `State.counts`.
-(
-    FAULTS,
-    COLD_FAULTS,  # up to date after `count_populated`
-    SHOOTDOWNS,
+from pfnlab.kernels.chunked_state import (
+    BLOCK_EVENTS,
     EVICTED_CHUNKS,
     EVICTED_GRANULES,
-    RANGED_FLUSH_PAGES,
+    FAULTS,
     FULL_FLUSHES,
-    RESIDENT,  # granules resident now
+    HEAD,
+    OFTEN,
+    ONE,
     PEAK_RESIDENT,
-    RESIDENT_SUM,  # of the resident granules after each event
-    WINDOWS,  # 2 MiB windows that hold a resident granule now
     PEAK_WINDOWS,
-    WINDOWS_EVER,  # up to date after `count_populated`
-    TAIL,  # place of the oldest entry of the log, live or not
-    HEAD,  # place of the next entry
-    OFTEN,  # whether the last block missed often
-    N_COUNTS,
-) = range(17)
+    RANGED_FLUSH_PAGES,
+    RESIDENT,
+    RESIDENT_SUM,
+    SHOOTDOWNS,
+    TAIL,
+    WINDOWS,
+    Layout,
+    State,
+    squeeze,
+)
+from pfnlab.kernels.compiled import kernel
 
-# Places of the log start here, so that a `last` of 0 means "no resident granule".
-FIRST_PLACE = 1
-#: Events after which the loop is chosen anew.
-BLOCK_EVENTS = 4096
 #: The loop without branches is faster where one access in so many misses: 1.7 ns against 1.4 at 2 %
 #: of unpredictable misses, 1.9 against 2.1 at 5 %, 2.7 against 4.4 at 20 %.
 OFTEN_SHARE = 16
 
-ONE = np.uint64(1)
 SIX = np.uint64(6)
 LOW_SIX = np.uint64(63)
-
-
-class Layout(NamedTuple):
-    """Sizes that stay as they are during a replay; shifts are log2."""
-
-    first_pfn: int
-    granule_shift: int  # of pfns in a granule
-    chunk_shift: int  # of granules in a chunk
-    window_shift: int  # of granules in a 2 MiB window; -1 where granules need no PTEs
-    limit_granules: int  # threshold
-    batch_chunks: int
-    flush_pages: int  # 4 KiB pages of one chunk if its flush is ranged, else 0
-
-
-class State(NamedTuple):
-    """All that changes during a replay."""
-
-    resident: npt.NDArray[np.uint64]  # a bit a granule
-    ever: npt.NDArray[np.uint64]  # a bit a granule: was it populated, and evicted since?
-    windows: npt.NDArray[np.int32]  # resident granules of each window; empty if windows are chunks
-    last: npt.NDArray[np.int32]  # place in the log of each chunk's last fault; 0 if not resident
-    log: npt.NDArray[np.uint32]  # granules, in the order of their faults
-    counts: npt.NDArray[np.int64]
-
-
-def state(
-    layout: Layout,
-    n_granules: int,
-    n_events: int,
-    log_places: int = 0,
-    zeros: Callable[[int, Any], Any] = np.zeros,
-) -> State:
-    """Return the state before the first event, for a region of `n_granules`.
-
-    `log_places` is for tests; by itself the log has four places a chunk, or one an event where
-    that is less, and place for one block more.
-    """
-    n_chunks = ((n_granules - 1) >> layout.chunk_shift) + 1
-    n_windows = 0
-    if layout.window_shift not in (-1, layout.chunk_shift):
-        n_windows = ((n_granules - 1) >> layout.window_shift) + 1
-    places = log_places or min(4 * n_chunks, n_events) + BLOCK_EVENTS
-    counts = np.zeros(N_COUNTS, np.int64)
-    counts[TAIL] = counts[HEAD] = FIRST_PLACE
-    return State(
-        resident=zeros((n_granules + 63) >> 6, np.uint64),
-        ever=zeros((n_granules + 63) >> 6, np.uint64),
-        windows=zeros(n_windows, np.int32),
-        last=zeros(n_chunks, np.int32),
-        log=zeros(max(places, min(n_chunks, n_events) + 1) + FIRST_PLACE, np.uint32),
-        counts=counts,
-    )
 
 
 # --- Faults ----------------------------------------------------------------------------------
@@ -332,21 +273,6 @@ def evict_windows(layout: Layout, state: State, first: int, n_granules: int) -> 
         windows[inside] = 0
 
 
-@kernel
-def squeeze(layout: Layout, state: State) -> None:
-    """Drop the dead entries of the log, which leaves at most one a chunk."""
-    log, last, counts = state.log, state.last, state.counts
-    kept = FIRST_PLACE
-    for place in range(counts[TAIL], counts[HEAD]):
-        granule = log[place]
-        chunk = np.int64(granule) >> layout.chunk_shift
-        if last[chunk] == place:
-            log[kept] = granule
-            last[chunk] = kept
-            kept += 1
-    counts[TAIL], counts[HEAD] = FIRST_PLACE, kept
-
-
 # --- Replay ----------------------------------------------------------------------------------
 
 
@@ -411,31 +337,3 @@ def replay_runs(
         layout.flush_pages,
     )
     replay_blocks(of_granules, state, granules, ends, start, stop)
-
-
-@kernel
-def count_populated(layout: Layout, state: State) -> None:
-    """Bring COLD_FAULTS and WINDOWS_EVER up to date, at any time between two pieces."""
-    n_granules, n_windows = 0, 0
-    shift = layout.window_shift if layout.window_shift >= 0 else 6
-    for first in range(0, len(state.resident) << 6, 1 << shift):
-        inside = populated_in(state, first, 1 << shift)
-        n_granules += inside
-        n_windows += inside > 0
-    state.counts[COLD_FAULTS] = n_granules
-    if layout.window_shift < 0:
-        n_windows = 0
-        state.counts[PEAK_WINDOWS] = 0  # chunks were counted, which need no PTEs
-    state.counts[WINDOWS_EVER] = n_windows
-
-
-@kernel
-def populated_in(state: State, first: int, n: int) -> int:
-    """Granules ever populated among `n` from `first` on: a power of two, aligned."""
-    n_granules = 0
-    for word in range(first >> 6, min((first + n + 63) >> 6, len(state.resident))):
-        bits = state.resident[word] | state.ever[word]
-        if n < 64:
-            bits = (bits >> np.uint64(first & 63)) & ((ONE << np.uint64(n)) - ONE)
-        n_granules += popcount(bits)
-    return n_granules
