@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from numbers import Real
@@ -15,12 +13,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from pfnlab.costs import Costs, costs_of
-from pfnlab.engine import replay
+from pfnlab.engine import replay_many
 from pfnlab.errors import ParameterError, near
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params, parameter_of
 from pfnlab.replayable import Evidence, Replayable
-from pfnlab.result import COUNTERS
+from pfnlab.result import COUNTERS, Result
 
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
@@ -208,12 +206,20 @@ def _rows(
         same_region = list(group)
         trace = source.trace(same_region[0].params)
         footprints = _footprints(trace, same_region)
+        configurations = [
+            _with_threshold(point, footprints[point.params.granule_bytes]) for point in same_region
+        ]
+        for index, result in replay_many(trace, configurations, n_threads=n_threads):
+            point = same_region[index]
+            yield point, _row(trace, point, footprints[point.params.granule_bytes], result)
 
-        def row(point: Point, on_events: Callable[[int], None], trace: Replayable = trace,
-                footprints: dict[int, int] = footprints) -> dict[str, Any]:  # fmt: skip
-            return _row(trace, point, footprints[point.params.granule_bytes], on_events)
 
-        yield from _in_threads(row, same_region, n_threads)
+def _with_threshold(point: Point, footprint: int) -> Params:
+    """Return the parameters of a point, its share turned into a threshold."""
+    if not point.share:
+        return point.params
+    of_footprint = point.share == "threshold_of_footprint"
+    return point.with_threshold(footprint if of_footprint else point.params.vmemmap_bytes)
 
 
 def _footprints(trace: Replayable, same_region: list[Point]) -> dict[int, int]:
@@ -222,53 +228,8 @@ def _footprints(trace: Replayable, same_region: list[Point]) -> dict[int, int]:
     return {granule: trace.footprint_bytes(params) for granule, params in by_granule.items()}
 
 
-def _in_threads(
-    row: Callable[[Point, Callable[[int], None]], dict[str, Any]], todo: list[Point], n_threads: int
-) -> Iterator[tuple[Point, dict[str, Any]]]:
-    """Yield rows as they are finished; on Ctrl-C the threads stop at their next look."""
-    stopped = threading.Event()
-
-    def look(n_events: int) -> None:
-        if stopped.is_set():
-            raise InterruptedError("the sweep was stopped")
-
-    if n_threads == 1:
-        yield from ((point, row(point, look)) for point in todo)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        running: dict[Future[dict[str, Any]], Point] = {}
-        try:
-            running = {pool.submit(row, point, look): point for point in todo}
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in sorted(
-                    done, key=_failed
-                ):  # what is finished counts, then what failed
-                    yield running.pop(future), future.result()
-        except KeyboardInterrupt:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            finished = [future for future in running if not _failed(future)]
-            yield from ((running[future], future.result()) for future in finished)
-            raise
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-
-
-def _failed(future: Future[dict[str, Any]]) -> bool:
-    return future.cancelled() or future.exception() is not None
-
-
-def _row(
-    trace: Replayable, point: Point, footprint: int, on_events: Callable[[int], None]
-) -> dict[str, Any]:
-    params = point.params
-    if point.share == "threshold_of_footprint":
-        params = point.with_threshold(footprint)
-    elif point.share:
-        params = point.with_threshold(params.vmemmap_bytes)
-    result = replay(trace, params, on_events=on_events)
+def _row(trace: Replayable, point: Point, footprint: int, result: Result) -> dict[str, Any]:
+    params = result.params
     return {
         "source": trace.name,
         "evidence": trace.evidence,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pfnlab.engine.feeding import drive
+from pfnlab.engine.many import replay_many
 from pfnlab.engine.plan import planned
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 
-__all__ = ["replay"]
+__all__ = ["replay", "replay_many"]
 
 
 def replay(

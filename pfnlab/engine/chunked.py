@@ -52,9 +52,7 @@ class Chunked:
 
     def feed_runs(self, runs: Runs) -> None:
         """Replay the next runs of accesses to a granule."""
-        kernel.replay_runs(
-            self.layout, self.state, runs.granules, runs.ends, 0, len(runs.granules)
-        )
+        kernel.replay_runs(self.layout, self.state, runs.granules, runs.ends, 0, len(runs.granules))
 
     def results(self) -> list[Result]:
         """Return the counters, by their names."""

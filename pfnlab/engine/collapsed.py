@@ -67,9 +67,7 @@ class Collapsed:
         for events in trace.pieces(params, PIECE_EVENTS):
             look()
             runs = collapser.runs(events)
-            pieces.append(
-                runs._replace(granules=runs.granules.copy(), ends=runs.ends.copy())
-            )
+            pieces.append(runs._replace(granules=runs.granules.copy(), ends=runs.ends.copy()))
         return cls(params.granule_bytes, pieces)
 
     def coarser(self, granule_bytes: int) -> Collapsed:

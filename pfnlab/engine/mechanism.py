@@ -54,6 +54,12 @@ class Mechanism:
         self.kept = None if plain or not isinstance(trace, Trace) else kept_codes(trace)
         self.settler = None if plain or self.kept is not None else Settler(trace.name)
 
+    @staticmethod
+    def table_bytes(params: Params) -> int:
+        """Bytes of the tables, were every granule of the region touched."""
+        geometry = Geometry.of(params)
+        return geometry.n_granules // 4 + 5 * geometry.n_windows + 24 * geometry.n_chunks
+
     def feed(self, events: Events) -> None:
         """Replay the next events."""
         codes = None

@@ -26,7 +26,7 @@ def planned(trace: Replayable, params: Params) -> Run:
     """
     trace.check(params)
     _check_policy(trace, params)
-    kind = _kind(trace, params)
+    kind = kind_of(trace, params)
     if issubclass(kind, Mechanism):  # which knows better what it will touch
         return kind(trace, params)
     region = PARAMETERS["region_bytes"].show(params.region_bytes)
@@ -34,7 +34,7 @@ def planned(trace: Replayable, params: Params) -> Run:
     return kind(trace, params)
 
 
-def _kind(trace: Replayable, params: Params) -> Kind:
+def kind_of(trace: Replayable, params: Params) -> Kind:
     """Return the fastest run that is exact for these events and sizes."""
     whole = params.granule_bytes == params.chunk_bytes
     if not lookups_only(trace):
