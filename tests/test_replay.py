@@ -98,7 +98,7 @@ def crowded(draw: st.DrawFn) -> Case:
         threshold_bytes=n_granules * 4096 + draw(st.integers(0, 2 * n_granules)) * 4096,
         batch_chunks=draw(st.sampled_from([1, 1, 2, 3])),
         reserve_granules=draw(st.integers(0, 2)),
-        policy=draw(st.sampled_from(POLICIES)),
+        policy=draw(st.sampled_from(("lra", *POLICIES))),
         seed=draw(st.integers(0, 9)),
     )
     random = Random(draw(st.integers(0, 2**32)))
@@ -330,6 +330,16 @@ def test_a_put_cancels_a_failed_get_before_it_drops_a_live_pin() -> None:
     assert (result.atomic_faults, result.unmatched_puts) == (1, 0)
     # The second GET's pin was still live when the other chunk came: set aside, not evicted.
     assert (result.pinned_skips, result.evicted_chunks, result.overcommits) == (1, 0, 1)
+
+
+def test_a_put_within_a_run_of_pins_cancels_a_failed_get() -> None:
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="8KiB", threshold_bytes="8KiB")
+    live, failed = [(0, GET, False)] * 2, [(64, GET, True)]
+    puts = [(64, PUT, True), (0, PUT, True), (0, PUT, True)]
+    other = [(128, 0, False), (192, 0, False)]
+    result = pfnlab.replay(traced([*live, *failed, live[0], *puts, *other]), params)
+    # One GET of the first page is still live.
+    assert (result.pinned_skips, result.evicted_chunks) == (1, 0)
 
 
 def test_a_chunk_of_many_windows_leaves_no_page_table_behind() -> None:
