@@ -11,7 +11,7 @@ from pfnlab.errors import ParameterError, TraceError
 
 LOOKUP, GET, PUT = 0, 1, 2
 
-#: A trace has fewer events than this, because a replay counts pins of a chunk in 32 bits.
+#: Requests are expanded in memory, at tens of bytes an event; more events than this are refused.
 MAX_EVENTS = 2**31
 
 Int64s = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 import pfnlab
 from pfnlab import own_policy
-from tests.test_replay import Case, cases, lcg_trace, traced
+from tests.test_replay import Case, cases, crowded, lcg_trace, traced
 
 pytestmark = pytest.mark.kernel
 
@@ -44,7 +44,7 @@ def test_the_documented_example_has_20_lines_at_most() -> None:
 
 
 @settings(max_examples=200)
-@given(cases())
+@given(crowded() | cases())
 def test_the_documented_example_equals_lra_in_every_counter(case: Case) -> None:
     params, events = case
     trace = traced(events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -83,15 +84,44 @@ def cases(draw: st.DrawFn, ops: int = PUT, atomic: bool = True) -> Case:
     return params, draw(st.lists(event, max_size=60))
 
 
+@st.composite
+def crowded(draw: st.DrawFn) -> Case:
+    """Draw a few chunks of a few granules above a tight threshold, and events that revisit them.
+
+    Hypothesis would draw events one by one and seldom enough of them to fill a chunk.
+    """
+    n_granules = draw(st.sampled_from([1, 2, 4, 8]))  # of a chunk
+    n_chunks = draw(st.integers(2, 6))
+    params = pfnlab.Params(
+        region_bytes=n_chunks * n_granules * 64 * 4096,
+        granule_bytes=4096,
+        chunk_bytes=n_granules * 4096,
+        threshold_bytes=n_granules * 4096 + draw(st.integers(0, 2 * n_granules)) * 4096,
+        batch_chunks=draw(st.sampled_from([1, 1, 2, 3])),
+        reserve_granules=draw(st.integers(0, 2)),
+        policy=draw(st.sampled_from(("lra", *POLICIES))),
+        seed=draw(st.integers(0, 9)),
+    )
+    random = Random(draw(st.integers(0, 2**32)))
+    gets, puts, atomic = draw(st.sampled_from([(0, 0, 0), (1, 1, 1), (3, 2, 0), (2, 2, 4)]))
+    events, page = [], 0
+    for _ in range(draw(st.integers(0, 200))):
+        if random.random() < 0.5:
+            page = 32 * random.randrange(2 * n_chunks * n_granules)
+        op = random.choices((0, GET, PUT), (4, gets, puts))[0]
+        events.append((page, op, random.randrange(10) < atomic))
+    return params, events
+
+
 @settings(max_examples=int(os.environ.get("PFNLAB_EXAMPLES", "400")))
-@given(cases())
+@given(crowded() | cases())
 def test_every_counter_equals_the_reference(case: Case) -> None:
     params, events = case
     assert pfnlab.replay(traced(events), params).counts() == expected(params, events)
 
 
 @settings(max_examples=100)
-@given(cases(), st.integers(1, 7))
+@given(crowded() | cases(), st.integers(1, 7))
 def test_pieces_tables_and_dtypes_change_nothing(case: Case, piece: int) -> None:
     params, events = case
     trace = traced(events)
@@ -105,7 +135,7 @@ def test_pieces_tables_and_dtypes_change_nothing(case: Case, piece: int) -> None
 
 
 @settings(max_examples=100)
-@given(cases())
+@given(crowded() | cases())
 def test_laws_hold(case: Case) -> None:
     params, events = case
     result = pfnlab.replay(traced(events), params)
@@ -303,6 +333,16 @@ def test_a_put_cancels_a_failed_get_before_it_drops_a_live_pin() -> None:
     assert (result.pinned_skips, result.evicted_chunks, result.overcommits) == (1, 0, 1)
 
 
+def test_a_put_within_a_run_of_pins_cancels_a_failed_get() -> None:
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="8KiB", threshold_bytes="8KiB")
+    live, failed = [(0, GET, False)] * 2, [(64, GET, True)]
+    puts = [(64, PUT, True), (0, PUT, True), (0, PUT, True)]
+    other = [(128, 0, False), (192, 0, False)]
+    result = pfnlab.replay(traced([*live, *failed, live[0], *puts, *other]), params)
+    # One GET of the first page is still live.
+    assert (result.pinned_skips, result.evicted_chunks) == (1, 0)
+
+
 def test_a_chunk_of_many_windows_leaves_no_page_table_behind() -> None:
     params = pfnlab.Params(region_bytes="4GiB", chunk_bytes="8MiB", threshold_bytes="8MiB")
     window = 32768  # pfns whose descriptors share 2 MiB of vmemmap
@@ -327,7 +367,7 @@ def test_gets_and_failed_gets_survive_a_growing_table() -> None:
 
 
 @settings(max_examples=100)
-@given(cases())
+@given(crowded() | cases())
 def test_codes_made_at_every_replay_are_those_kept_with_the_trace(case: Case) -> None:
     params, events = case
     kept = pfnlab.replay(traced(events), params).counts()

@@ -39,22 +39,22 @@ NONE = 0  # a row that no chunk has
 
 @kernel
 def insert(state: State, policy: Any, own: Any, row: int) -> None:
-    """Let a chunk enter the order at its most recent end, its referenced bit clear."""
+    """Let a chunk enter the order at its most recent end.
+
+    Its mark is clear: a victim has none, and out of the order nothing sets one.
+    """
     chunks, counts = state.chunks, state.counts
     if own is not None:
         own.insert(own.table, own.scalars, row)
         chunks[row, NEXT] = 1
         counts[ORDERED] += 1
         return
-    if policy is not None:
-        if policy == RANDOM:
-            chunks[row, NEXT] = 1
-            chunks[row, PREV] = counts[ORDERED]
-            state.places[counts[ORDERED]] = row
-            counts[ORDERED] += 1
-            return
-        if policy >= CLOCK:
-            state.marks[row] = 0
+    if policy is not None and policy == RANDOM:
+        chunks[row, NEXT] = 1
+        chunks[row, PREV] = counts[ORDERED]
+        state.places[counts[ORDERED]] = row
+        counts[ORDERED] += 1
+        return
     list_add_tail(chunks, row)
 
 
