@@ -15,6 +15,7 @@ import pytest
 
 import pfnlab
 from pfnlab import frames, grid, memory
+from pfnlab.engine import feeding, many
 from pfnlab.params import PARAMETERS
 from pfnlab.presets import PRESETS
 from pfnlab.result import COUNTERS, DERIVED
@@ -53,7 +54,7 @@ def test_points_are_the_product_in_order() -> None:
 def test_bad_grids_are_refused_before_anything_is_replayed(
     axes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid, "replay", None)
+    monkeypatch.setattr(grid, "replay_many", None)
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
         pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), **axes)
 
@@ -109,15 +110,15 @@ def test_an_empty_trace_gives_zeros() -> None:
 def test_an_interrupt_keeps_the_finished_points(
     executor: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[pfnlab.Result] = []
+    done: list[int] = []
 
-    def interrupted(*args: Any, **kwargs: Any) -> pfnlab.Result:
+    def interrupted(*args: Any) -> None:
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(pfnlab.replay(*args, **kwargs))
-        return done[-1]
+        done.append(1)
+        feeding.drive(*args)
 
-    monkeypatch.setattr(grid, "replay", interrupted)
+    monkeypatch.setattr(many, "drive", interrupted)
     with pytest.raises(pfnlab.SweepInterrupted, match="of 5 points are done") as caught:
         pfnlab.sweep(
             small(),

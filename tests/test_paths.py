@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.engine import chunked, expiry, feeding, plan
+from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thresholds
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
+from pfnlab.engine.thresholds import Thresholds
 
 pytestmark = pytest.mark.kernel
 
@@ -98,3 +99,50 @@ def test_orders(case: Case, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
         assert pfnlab.replay(trace, params).counts() == plain(trace, params)
+
+
+@settings(max_examples=EXAMPLES)
+@given(lookups(whole=True, policies=["lra", "lru"]), st.data())
+def test_many_thresholds(case: Case, data: st.DataObject) -> None:
+    """More thresholds than a pass takes, numbers that start over, vectors and lanes."""
+    trace, params = case
+    limits = data.draw(st.lists(st.integers(1, 25), min_size=1, max_size=40))
+    points = [params.replace(threshold_bytes=params.chunk_bytes * limit) for limit in limits]
+    with pytest.MonkeyPatch.context() as patch:
+        if data.draw(st.booleans()):
+            patch.setattr(Thresholds, "numbers", np.uint8)
+        else:
+            vectors = data.draw(st.booleans())
+            patch.setattr(thresholds, "has_vectors", lambda: vectors)
+        patch.setattr(thresholds, "PART_EVENTS", data.draw(st.integers(1, 50)))
+        patch.setattr(many, "LEAST_LRA", 1)
+        patch.setattr(many, "LEAST_LRU", 1)
+        patch.setattr(collapsed, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
+        found = dict(many.replay_many(trace, points, n_threads=data.draw(st.integers(1, 2))))
+    assert len(found) == len(points)
+    for index, point in enumerate(points):
+        assert found[index].params == point
+        assert found[index].counts() == plain(trace, point)
+
+
+@settings(max_examples=EXAMPLES)
+@given(lookups(whole=False, policies=["lra", "clock"]), st.data())
+def test_many_shapes(case: Case, data: st.DataObject) -> None:
+    """A grid of granules, chunks, batches and thresholds, fed with runs or with events."""
+    trace, params = case
+    points = [
+        params.replace(
+            granule_bytes=params.granule_bytes << data.draw(st.integers(0, 1)),
+            batch_chunks=data.draw(st.integers(1, 3)),
+            threshold_bytes=params.chunk_bytes * data.draw(st.integers(1, 4)),
+            n_cpus=data.draw(st.integers(1, 2)),
+        )
+        for _ in range(data.draw(st.integers(1, 8)))
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collapsed, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
+        patch.setattr(collapsed, "PIECE_EVENTS", data.draw(st.integers(1, 50)))
+        found = dict(many.replay_many(trace, points))
+    for index, point in enumerate(points):
+        assert found[index].params == point
+        assert found[index].counts() == plain(trace, point)

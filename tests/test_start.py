@@ -12,7 +12,9 @@ import pytest
 
 PROGRAM = """
 import numpy as np, pfnlab
-trace = pfnlab.Trace(np.arange(0, 64 * 100, 64))
+ops = np.zeros(101, np.uint8)
+ops[100] = 2  # a PUT, so that the full mechanism replays it
+trace = pfnlab.Trace(np.arange(0, 64 * 101, 64), ops)
 params = pfnlab.Params(chunk_bytes=4096, threshold_bytes=8 * 4096)
 print(pfnlab.replay(trace, params).evicted_chunks)
 """
