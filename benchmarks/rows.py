@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -14,6 +14,8 @@ from benchmarks.contests import FRACTIONS, SAMPLED, replayed, sweep_of
 from benchmarks.peers import OracleFile, cachetools_misses, gather, libcachesim, plain_fifo
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, TRACES, Scale, touched_chunks, trace_of
+from pfnlab.engine.feeding import drive
+from pfnlab.engine.orders import Order
 from pfnlab.own_policy import POLICIES
 
 PREFIX = 200_000  # what cachetools and plain Python are given
@@ -78,6 +80,8 @@ def against_libcachesim(policy: str, case: tuple[str, int], scale: Scale) -> Rac
     trace, params = trace_of(name, n), params_of(name, shift, n).replace(policy=policy)
     capacity = params.threshold_bytes // params.chunk_bytes
     mine = replayed(trace, params, f"pfnlab {policy}")
+    if policy == "s3fifo":
+        return s3fifo(trace, params, oracle_of(name, shift, n), reach(policy, case))
     theirs = libcachesim(
         oracle_of(name, shift, n), policy, {"misses": capacity}, reach(policy, case)
     )
@@ -89,6 +93,35 @@ def against_libcachesim(policy: str, case: tuple[str, int], scale: Scale) -> Rac
         return Race(contestants=[mine, theirs, *slow], expected=known)
     bare, sums = limits(trace, shift, case)
     return Race(contestants=[mine, theirs, *slow, *bare], expected={**known, **sums})
+
+
+def s3fifo(
+    trace: pfnlab.Trace, params: pfnlab.Params, oracle: OracleFile, mark: Mark | None
+) -> Race:
+    """Return S3-FIFO by the simulator's rules against the simulator, and by the paper's rules."""
+    capacity = params.threshold_bytes // params.chunk_bytes
+
+    def by_simulator() -> pfnlab.Result:
+        run = Order(trace, params, paper=False)
+        drive(trace, params, [run])
+        return run.results()[0]
+
+    return Race(
+        contestants=[
+            replace(replayed(trace, params, "pfnlab s3fifo, simulator's rules"), run=by_simulator),
+            libcachesim(oracle, "s3fifo", {"misses": capacity}, mark),
+            replayed(
+                trace, params, "pfnlab s3fifo, paper's rules", lambda result: {
+                    "accesses": result.accesses,
+                    "kept": result.faults - result.evicted_granules
+                    - result.resident_bytes // params.granule_bytes,
+                },
+            ),
+        ],
+        expected={"accesses": len(trace), "kept": 0},
+        note="the rules differ in four points (pfnlab.kernels.s3fifo); the paper's, which pfnlab "
+        "follows, were checked by the laws of the counters",
+    )  # fmt: skip
 
 
 def prefixes(

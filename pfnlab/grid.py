@@ -206,25 +206,31 @@ def _rows(
         same_region = list(group)
         trace = source.trace(same_region[0].params)
         footprints = _footprints(trace, same_region)
-        configurations = [
-            _with_threshold(point, footprints[point.params.granule_bytes]) for point in same_region
-        ]
+        configurations = [_with_threshold(point, footprints) for point in same_region]
         for index, result in replay_many(trace, configurations, n_threads=n_threads):
-            point = same_region[index]
-            yield point, _row(trace, point, footprints[point.params.granule_bytes], result)
+            point, granule = same_region[index], result.params.granule_bytes
+            footprint = footprints.get(granule, result.cold_faults * granule)
+            yield point, _row(trace, point, footprint, result)
 
 
-def _with_threshold(point: Point, footprint: int) -> Params:
+def _with_threshold(point: Point, footprints: Mapping[int, int]) -> Params:
     """Return the parameters of a point, its share turned into a threshold."""
     if not point.share:
         return point.params
     of_footprint = point.share == "threshold_of_footprint"
-    return point.with_threshold(footprint if of_footprint else point.params.vmemmap_bytes)
+    whole = footprints[point.params.granule_bytes] if of_footprint else point.params.vmemmap_bytes
+    return point.with_threshold(whole)
 
 
 def _footprints(trace: Replayable, same_region: list[Point]) -> dict[int, int]:
-    """Footprint of the trace in bytes, by granule size."""
-    by_granule = {point.params.granule_bytes: point.params for point in same_region}
+    """Footprint of the trace in bytes, by granule size.
+
+    It is left out where a replay finds it anyway: every granule that a sleepable lookup touches
+    is populated once for the first time.
+    """
+    found_anyway = not trace.has_ops and not trace.has_atomic
+    needed = [p for p in same_region if not found_anyway or p.share == "threshold_of_footprint"]
+    by_granule = {point.params.granule_bytes: point.params for point in needed}
     return {granule: trace.footprint_bytes(params) for granule, params in by_granule.items()}
 
 

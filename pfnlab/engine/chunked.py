@@ -35,7 +35,7 @@ class Chunked:
         )
 
     @staticmethod
-    def table_bytes(params: Params) -> int:
+    def table_bytes(trace: Replayable, params: Params) -> int:
         """Bytes of the tables of granules and chunks."""
         geometry = Geometry.of(params)
         return geometry.n_granules // 4 + 20 * geometry.n_chunks

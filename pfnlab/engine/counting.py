@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,25 @@ class Counted:
 def has_ptes(params: Params) -> bool:
     """Whether granules are smaller than what one PMD entry maps, so that they need PTEs."""
     return params.granule_bytes < WINDOW_BYTES
+
+
+class Span(NamedTuple):
+    """Part of a region that a trace touches, from a window and a chunk on to the end of both."""
+
+    first_pfn: int
+    n_chunks: int
+    n_windows: int
+
+
+def span_of(trace: Replayable, params: Params) -> Span:
+    """Return what tables of chunks must cover: less than the region if the trace says so."""
+    geometry = Geometry.of(params)
+    extent = trace.extent if isinstance(trace, Trace) else None
+    low, high = extent or (params.first_pfn, params.first_pfn + params.n_pages - 1)
+    area = max(params.chunk_bytes, WINDOW_BYTES) // params.descriptor_bytes
+    first = params.first_pfn + (low - params.first_pfn) // area * area
+    n_windows = (high - first) * params.descriptor_bytes // WINDOW_BYTES + 1
+    return Span(first, (high - first) // geometry.chunk_pfns + 1, n_windows)
 
 
 def limit_chunks(params: Params) -> int:

@@ -8,8 +8,14 @@ import numpy as np
 
 from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counting import Counted, chunk_shift, has_ptes, limit_chunks, window_shift
-from pfnlab.geometry import Geometry
+from pfnlab.engine.counting import (
+    Counted,
+    chunk_shift,
+    has_ptes,
+    limit_chunks,
+    span_of,
+    window_shift,
+)
 from pfnlab.kernels import expiry as kernel
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
@@ -31,18 +37,18 @@ class Expiry:
 
     def __init__(self, trace: Replayable, params: Params) -> None:
         self.params, self.n_events = params, len(trace)
-        geometry, limit, buffers = Geometry.of(params), limit_chunks(params), Buffers()
+        span, limit, buffers = span_of(trace, params), limit_chunks(params), Buffers()
         self.layout = kernel.Layout(
-            first_pfn=params.first_pfn,
+            first_pfn=span.first_pfn,
             chunk_shift=chunk_shift(params),
             window_shift=max(window_shift(params), 0),
             limit_chunks=limit,
             batch_chunks=min(params.batch_chunks, limit),
         )
-        self.windows = geometry.n_windows if has_ptes(params) else 0
+        self.windows = span.n_windows if has_ptes(params) else 0
         n_logged = 1 << (limit - 1).bit_length() if self.windows else 0
         self.state = kernel.State(
-            gone=buffers.zeros(geometry.n_chunks, self.numbers),
+            gone=buffers.zeros(span.n_chunks, self.numbers),
             missed=buffers.empty(FOLLOWED_EVENTS if self.windows else 0, np.int64),
             last=buffers.zeros(self.windows, np.int64),
             log=buffers.empty(n_logged, np.int32),
@@ -57,9 +63,9 @@ class Expiry:
         self.rare = False
 
     @staticmethod
-    def table_bytes(params: Params) -> int:
+    def table_bytes(trace: Replayable, params: Params) -> int:
         """Bytes of the table of chunks."""
-        return 4 * Geometry.of(params).n_chunks
+        return 4 * span_of(trace, params).n_chunks
 
     @classmethod
     def counts_far_enough(cls, params: Params) -> bool:
@@ -115,9 +121,11 @@ class Expiry:
         faults = counts[kernel.FAULTS] + counts[kernel.RENUMBERED]
         limit, batch = self.layout.limit_chunks, self.layout.batch_chunks
         passes = max(-(-(faults - limit) // batch), 0)
+        window_chunks = 1 << self.layout.window_shift
+        windows_ever = kernel.touched(self.state.gone, window_chunks) if self.windows else 0
         counted = Counted(
             faults=faults,
-            cold_faults=kernel.touched(self.layout, self.state.gone, False),
+            cold_faults=int(np.count_nonzero(self.state.gone)),
             passes=passes,
             single_passes=passes if batch == 1 else 0,
             evicted=passes * batch,
@@ -125,6 +133,6 @@ class Expiry:
             peak_resident=min(faults, limit),
             resident_sum=counts[kernel.RESIDENT_SUM],
             peak_windows=counts[kernel.PEAK_WINDOWS],
-            windows_ever=kernel.touched(self.layout, self.state.gone, True) if self.windows else 0,
+            windows_ever=windows_ever,
         )
         return [counted.result(self.params, self.n_events)]

@@ -186,7 +186,7 @@ def _single_tasks(trace: Replayable, points: list[Params]) -> list[Task]:
             trace,
             [[params]],
             [partial(planned, trace, params)],
-            kind_of(trace, params).table_bytes(params),
+            kind_of(trace, params).table_bytes(trace, params),
             kind_of(trace, params) is Chunked,
         )
         for params in points

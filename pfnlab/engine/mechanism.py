@@ -55,7 +55,7 @@ class Mechanism:
         self.settler = None if plain or self.kept is not None else Settler(trace.name)
 
     @staticmethod
-    def table_bytes(params: Params) -> int:
+    def table_bytes(trace: Replayable, params: Params) -> int:
         """Bytes of the tables, were every granule of the region touched."""
         geometry = Geometry.of(params)
         return geometry.n_granules // 4 + 5 * geometry.n_windows + 24 * geometry.n_chunks

@@ -9,10 +9,9 @@ import numpy as np
 
 from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
+from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, span_of, window_shift
 from pfnlab.engine.seeds import random_key
 from pfnlab.errors import ParameterError
-from pfnlab.geometry import Geometry
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
@@ -32,27 +31,36 @@ KERNELS = {
 class Order:
     """One replay by the kernel of its policy.
 
+    Parameters
+    ----------
+    trace, params
+        The events and the configuration.
+    paper
+        Whether s3fifo follows the paper where its authors' simulator differs.
+
     Raises
     ------
     ParameterError
         If the policy looks ahead, and the trace is not in memory.
     """
 
-    def __init__(self, trace: Replayable, params: Params) -> None:
+    def __init__(self, trace: Replayable, params: Params, *, paper: bool = True) -> None:
         self.params, self.n_events = params, len(trace)
         self.kernel: Any = import_module(f"pfnlab.kernels.{KERNELS[params.policy]}")
         self.counts: Any = import_module("pfnlab.kernels.orders")
-        geometry, limit = Geometry.of(params), limit_chunks(params)
+        span, limit = span_of(trace, params), limit_chunks(params)
         self.layout = self.counts.Layout(
-            params.first_pfn, chunk_shift(params), limit, params.batch_chunks, window_shift(params)
+            span.first_pfn, chunk_shift(params), limit, params.batch_chunks, window_shift(params)
         )
         self.buffers = Buffers()
         options: dict[str, Any] = {"empty": self.buffers.empty}
         if params.policy == "random":
             options["seed"] = random_key(params.seed)
+        if params.policy == "s3fifo":
+            options["paper"] = paper
         if params.policy == "opt":
             options["n_events"] = len(trace)
-        self.state = self.kernel.state(geometry.n_chunks, limit, window_shift(params), **options)
+        self.state = self.kernel.state(span.n_chunks, limit, window_shift(params), **options)
         if params.policy == "opt":
             self._look_ahead(trace)
 
@@ -63,9 +71,9 @@ class Order:
         self.kernel.look_ahead(self.layout, self.state, trace.pfns, 0, len(trace))
 
     @staticmethod
-    def table_bytes(params: Params) -> int:
+    def table_bytes(trace: Replayable, params: Params) -> int:
         """Bytes of the tables of chunks."""
-        return 5 * Geometry.of(params).n_chunks + 16 * limit_chunks(params)
+        return 5 * span_of(trace, params).n_chunks + 16 * limit_chunks(params)
 
     def feed(self, events: Events) -> None:
         """Replay the next events."""

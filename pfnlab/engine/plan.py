@@ -30,7 +30,7 @@ def planned(trace: Replayable, params: Params) -> Run:
     if issubclass(kind, Mechanism):  # which knows better what it will touch
         return kind(trace, params)
     region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    check_fits(kind.table_bytes(params), "region_bytes", region, STATE)
+    check_fits(kind.table_bytes(trace, params), "region_bytes", region, STATE)
     return kind(trace, params)
 
 
@@ -43,9 +43,9 @@ def kind_of(trace: Replayable, params: Params) -> Kind:
         return Order
     if params.policy == "lra":
         fast: type[Expiry] | type[Chunked] = Expiry if whole else Chunked
-        if fast.counts_far_enough(params) and fits_dense(trace, fast.table_bytes(params)):
+        if fast.counts_far_enough(params) and fits_dense(trace, fast.table_bytes(trace, params)):
             return fast
-    elif params.policy in KERNELS and whole and fits_dense(trace, Order.table_bytes(params)):
+    elif params.policy in KERNELS and whole and fits_dense(trace, Order.table_bytes(trace, params)):
         return Order
     return Mechanism
 

@@ -101,7 +101,7 @@ def unmap_chunk(layout: Layout, held: Windows, counts: npt.NDArray[np.int64], ch
 
 
 @kernel
-def next_elsewhere(layout: Layout, pfns: Any, event: int, stop: int, chunk: Any) -> int:
+def next_elsewhere(layout: Any, pfns: Any, event: int, stop: int, chunk: Any) -> int:
     """First event from `event` on that leaves `chunk`, or `stop`.
 
     16 events a step, which become vector instructions: 3 G/s instead of 1.2 on long runs.
