@@ -14,7 +14,7 @@ import pfnlab
 from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thresholds
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
-from pfnlab.engine.thresholds import Thresholds
+from pfnlab.kernels import thresholds as kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -65,9 +65,10 @@ def plain(trace: pfnlab.Trace, params: pfnlab.Params) -> dict[str, Any]:
     lookups(whole=True, policies=["lra"]),
     st.sampled_from([np.uint8, np.uint32]),
     st.booleans(),
+    st.sampled_from([0, 2, 100]),
     st.integers(1, 9),
 )
-def test_expiry(case: Case, numbers: Any, ahead: bool, part: int) -> None:
+def test_expiry(case: Case, numbers: Any, ahead: bool, share: int, part: int) -> None:
     """Any batch, loops that change, few windows or many, numbers that start over after 255."""
     trace, params = case
     with pytest.MonkeyPatch.context() as patch:
@@ -75,6 +76,7 @@ def test_expiry(case: Case, numbers: Any, ahead: bool, part: int) -> None:
         patch.setattr(expiry, "PART_EVENTS", part)
         patch.setattr(expiry, "FOLLOWED_EVENTS", part)
         patch.setattr(expiry, "_L2_BYTES", 0 if ahead else 1 << 20)
+        patch.setattr(expiry, "OFTEN_SHARE", share)
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", 7)
         run = plan.planned(trace, params)
         assert isinstance(run, Expiry)
@@ -109,11 +111,10 @@ def test_many_thresholds(case: Case, data: st.DataObject) -> None:
     limits = data.draw(st.lists(st.integers(1, 25), min_size=1, max_size=40))
     points = [params.replace(threshold_bytes=params.chunk_bytes * limit) for limit in limits]
     with pytest.MonkeyPatch.context() as patch:
-        if data.draw(st.booleans()):
-            patch.setattr(Thresholds, "numbers", np.uint8)
-        else:
-            vectors = data.draw(st.booleans())
-            patch.setattr(thresholds, "has_vectors", lambda: vectors)
+        numbers = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
+        patch.setattr(thresholds, "numbers_for", lambda n_chunks, limit: numbers)
+        vectors = data.draw(st.booleans())
+        patch.setattr(thresholds, "has_vectors", lambda: vectors)
         patch.setattr(thresholds, "PART_EVENTS", data.draw(st.integers(1, 50)))
         patch.setattr(many, "LEAST_LRA", 1)
         patch.setattr(many, "LEAST_LRU", 1)
@@ -146,3 +147,35 @@ def test_many_shapes(case: Case, data: st.DataObject) -> None:
     for index, point in enumerate(points):
         assert found[index].params == point
         assert found[index].counts() == plain(trace, point)
+
+
+@pytest.mark.parametrize("lanes", [16, 32, 64])
+@pytest.mark.parametrize("numbers", [np.uint16, np.uint32])
+def test_vectors_and_lanes_do_the_same(lanes: int, numbers: Any) -> None:
+    """Near the largest numbers too, where they start over."""
+    drawn = np.random.default_rng(lanes)
+    largest = int(np.iinfo(numbers).max)
+    n_chunks, n_runs = 20, 300
+
+    def state() -> kernel.State:
+        limits = np.arange(1, lanes + 1).astype(numbers)
+        return kernel.State(
+            gone=np.zeros(n_chunks * lanes, numbers),
+            faults=np.full(lanes, largest - 100 - lanes, numbers),
+            limits=limits,
+            renumbered=np.zeros(lanes, np.int64),
+            firsts=np.zeros(n_chunks, np.int64),
+            chunks=np.zeros(n_chunks, np.uint32),
+            totals=np.zeros(1, np.int64),
+        )
+
+    chunks, ends = drawn.integers(0, n_chunks - 1, n_runs).astype(np.uint32), np.arange(1, 301)
+    vectors, one_by_one = state(), state()
+    for start in range(0, n_runs, 100):
+        for each, how in ((vectors, None), (one_by_one, lanes)):
+            kernel.replay(each, how, chunks, ends, 0, start, start + 100)
+            kernel.renumber(each, how)
+    for left, right in zip(vectors, one_by_one, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert vectors.renumbered.min() > 0
+    assert (vectors.gone[-lanes:] == 0).all()  # the chunk that was never accessed

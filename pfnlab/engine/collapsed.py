@@ -13,6 +13,7 @@ from pfnlab.columns import Events
 from pfnlab.engine.counting import log2
 from pfnlab.geometry import Geometry
 from pfnlab.kernels import runs as kernel
+from pfnlab.kernels.orders import Layout
 from pfnlab.memory import available_bytes
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
@@ -20,6 +21,8 @@ from pfnlab.replayable import Replayable
 PIECE_EVENTS = 1 << 20
 #: Runs are kept where there is one for at least so many events; the sample says how many.
 KEPT_SHARE = 4
+#: From so many events a run on, skipping within runs pays.
+LONG_EVENTS = 16
 _SLICES, _SLICE_EVENTS = 16, 1 << 12
 _RUN_BYTES = 8
 
@@ -37,17 +40,20 @@ class Collapser:
     """Collapses pieces of events into buffers that the next piece takes over."""
 
     def __init__(self, params: Params, n_events: int) -> None:
-        self.first_pfn = params.first_pfn
-        self.shift = log2(Geometry.of(params).granule_pfns)
+        shift = log2(Geometry.of(params).granule_pfns)
+        self.layout = Layout(params.first_pfn, shift, 1, 1, -1)
+        self.long = False  # whether the last piece had long runs
         self.granules = np.empty(n_events, np.uint32)
         self.ends = np.empty(n_events, np.uint32)
 
     def runs(self, events: Events) -> Runs:
         """Return the runs of a piece, valid until the next."""
         n = len(events.pfns)
-        n_runs = kernel.collapse(
-            self.first_pfn, self.shift, events.pfns, n, self.granules, self.ends
-        )
+        if self.long:
+            n_runs = kernel.collapse_long(self.layout, events.pfns, n, self.granules, self.ends)
+        else:
+            n_runs = kernel.collapse(*self.layout[:2], events.pfns, n, self.granules, self.ends)
+        self.long = n_runs * LONG_EVENTS < n
         return Runs(events.start, n, self.granules[:n_runs], self.ends[:n_runs])
 
 

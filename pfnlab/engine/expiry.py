@@ -26,6 +26,8 @@ PART_EVENTS = 1 << 18
 FOLLOWED_EVENTS = 1 << 14
 #: One miss in so many: from here on a branch costs more than it saves.
 RARE_SHARE = 16
+#: More than one miss in so many is often.
+OFTEN_SHARE = 2
 #: Tables above this outgrow L2.
 _L2_BYTES = 1 << 19
 
@@ -48,7 +50,7 @@ class Expiry:
         self.windows = span.n_windows if has_ptes(params) else 0
         n_logged = 1 << (limit - 1).bit_length() if self.windows else 0
         self.state = kernel.State(
-            gone=buffers.zeros(span.n_chunks, self.numbers),
+            gone=buffers.zeros(span.n_chunks + 1, self.numbers),
             missed=buffers.empty(FOLLOWED_EVENTS if self.windows else 0, np.int64),
             last=buffers.zeros(self.windows, np.int64),
             log=buffers.empty(n_logged, np.int32),
@@ -61,6 +63,7 @@ class Expiry:
         self.full = False
         self.follows = bool(self.windows)
         self.rare = False
+        self.often = True
 
     @staticmethod
     def table_bytes(trace: Replayable, params: Params) -> int:
@@ -102,11 +105,20 @@ class Expiry:
         loop = kernel.rare if self.rare else kernel.steady
         follows = True if self.follows else None
         n_missed = loop(
-            self.layout, self.state, self.batched, follows, self.ahead, pfns, start, stop
+            self.layout,
+            self.state,
+            self.batched,
+            follows,
+            self.ahead,
+            None if self.often else True,
+            pfns,
+            start,
+            stop,
         )
         if self.follows:
             kernel.follow(self.layout, self.state, n_missed)
         self.rare = n_missed * RARE_SHARE < stop - start
+        self.often = n_missed * OFTEN_SHARE > stop - start
 
     def _keep_numbers_small(self) -> None:
         counts = self.state.counts
@@ -125,7 +137,7 @@ class Expiry:
         windows_ever = kernel.touched(self.state.gone, window_chunks) if self.windows else 0
         counted = Counted(
             faults=faults,
-            cold_faults=int(np.count_nonzero(self.state.gone)),
+            cold_faults=int(np.count_nonzero(self.state.gone[:-1])),
             passes=passes,
             single_passes=passes if batch == 1 else 0,
             evicted=passes * batch,

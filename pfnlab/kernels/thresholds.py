@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from pfnlab.kernels.bits import prefetch
@@ -39,9 +40,11 @@ U = np.uint64
 class State(NamedTuple):
     """All that changes during a pass, and the limits."""
 
-    gone: npt.NDArray[Any]  # uint32, (chunks * lanes): number of the fault that unmaps the chunk
-    faults: npt.NDArray[Any]  # uint32, a lane: the number of the last fault
-    limits: npt.NDArray[Any]  # uint32, a lane: most chunks that may be resident
+    gone: npt.NDArray[
+        Any
+    ]  # uint16 or uint32, (chunks * lanes): number of the fault that unmaps the chunk
+    faults: npt.NDArray[Any]  # the same, a lane: the number of the last fault
+    limits: npt.NDArray[Any]  # the same, a lane: most chunks that may be resident
     renumbered: npt.NDArray[np.int64]  # a lane: faults before `renumber` last started over
     firsts: npt.NDArray[np.int64]  # events of the first accesses ever, in order
     chunks: npt.NDArray[np.uint32]  # their chunks
@@ -84,90 +87,141 @@ def advance_lanes(state: State, chunks: Any, start: int, stop: int) -> None:
 
 
 @kernel
-def renumber(state: State) -> None:
-    """Start the numbers of faults over at 1: what is gone stays gone, what is resident resident."""
+def lower_lanes(state: State) -> None:
+    """Lower the numbers in `gone` by the faults so far but one; what is past becomes 1."""
     gone, lanes = state.gone, len(state.faults)
     for row in range(0, len(gone), lanes):
         if gone[row] != 0:
             for lane in range(lanes):
                 before = np.int64(state.faults[lane]) - 1
                 gone[row + lane] = max(np.int64(gone[row + lane]) - before, 1)
-    for lane in range(lanes):
-        state.renumbered[lane] += np.int64(state.faults[lane]) - 1
-        state.faults[lane] = 1
 
 
-def _vectors(lanes: int) -> Callable[..., Any]:
-    """Return the loop of `advance_lanes` for rows of so many lanes, one vector a row.
+def _vectors(lanes: int, bits: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the loops of `advance_lanes` and `lower_lanes` with one vector a row.
 
     Written as LLVM instructions because numba keeps the row of faults in memory: a load after
-    each store, three times as long. Any target runs them, by as many registers as it needs.
+    each store, twice the time. Any target runs them, by as many registers as it needs.
     """
+    row, index = ir.VectorType(ir.IntType(bits), lanes), ir.IntType(64)
+    zero, one = ir.Constant(row, None), ir.Constant(row, [1] * lanes)
+
+    def pointers(context: Any, builder: Any, kinds: Any, arrays: Any) -> list[Any]:
+        data = (
+            context.make_array(kind)(context, builder, array).data
+            for kind, array in zip(kinds, arrays, strict=True)
+        )
+        return [builder.bitcast(pointer, row.as_pointer()) for pointer in data]
 
     @intrinsic
-    def loop(
+    def advance(
         typing: Any, gone: Any, faults: Any, limits: Any, chunks: Any, start: Any, stop: Any
     ) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            row = ir.VectorType(ir.IntType(32), lanes)
-            data = [
-                context.make_array(kind)(context, builder, value).data
-                for kind, value in zip(signature.args[:4], arguments[:4], strict=True)
-            ]
-            rows, counters, bounds = (builder.bitcast(p, row.as_pointer()) for p in data[:3])
-            limit, first = builder.load(bounds, align=4), builder.load(counters, align=4)
-            before = builder.block
-            body, after = (builder.append_basic_block(name) for name in ("body", "after"))
-            begins = builder.icmp_signed("<", arguments[4], arguments[5])
-            builder.cbranch(begins, body, after)
-            builder.position_at_end(body)
-            run, so_far = builder.phi(ir.IntType(64)), builder.phi(row)
-            chunk = builder.zext(builder.load(builder.gep(data[3], [run])), ir.IntType(64))
-            place = builder.gep(rows, [chunk])
-            then = builder.load(place, align=4)
-            miss = builder.icmp_unsigned("<=", then, so_far)
-            number = builder.sub(so_far, builder.sext(miss, row))
-            # A hit leaves more than the faults so far, a miss more than was there: so a maximum
-            # selects. A select would become a masked store, from which a later load of the row
-            # is not forwarded: half the speed on scattered zipf.
-            added = builder.select(miss, limit, ir.Constant(row, None))
-            larger = builder.add(number, added)
-            keeps = builder.icmp_unsigned(">", then, larger)
-            builder.store(builder.select(keeps, then, larger), place, align=4)
-            following = builder.add(run, ir.IntType(64)(1))
-            builder.cbranch(builder.icmp_signed("<", following, arguments[5]), body, after)
-            for phi, entry, again in ((run, arguments[4], following), (so_far, first, number)):
-                phi.add_incoming(entry, before)
-                phi.add_incoming(again, body)
-            builder.position_at_end(after)
-            last = builder.phi(row)
-            last.add_incoming(first, before)
-            last.add_incoming(number, body)
-            builder.store(last, counters, align=4)
+            rows, counters, bounds = pointers(context, builder, signature.args[:3], arguments[:3])
+            runs = context.make_array(signature.args[3])(context, builder, arguments[3]).data
+            limit = builder.load(bounds, align=2)
+            so_far = cgutils.alloca_once_value(  # type: ignore[no-untyped-call]
+                builder, builder.load(counters, align=2)
+            )
+            with cgutils.for_range(builder, arguments[5], start=arguments[4]) as loop:
+                chunk = builder.zext(builder.load(builder.gep(runs, [loop.index])), index)
+                place = builder.gep(rows, [chunk])
+                then, before = builder.load(place, align=2), builder.load(so_far)
+                miss = builder.icmp_unsigned("<=", then, before)
+                number = builder.sub(before, builder.sext(miss, row))
+                # A hit leaves more than the faults so far, a miss more than was there: so a
+                # maximum selects. A select would become a masked store, from which a later load
+                # of the row is not forwarded: half the speed on scattered zipf.
+                larger = builder.add(number, builder.select(miss, limit, zero))
+                keeps = builder.icmp_unsigned(">", then, larger)
+                builder.store(builder.select(keeps, then, larger), place, align=2)
+                builder.store(number, so_far)
+            builder.store(builder.load(so_far), counters, align=2)
             return context.get_dummy_value()
 
         return types.void(gone, faults, limits, chunks, types.int64, types.int64), emit
 
-    return loop
+    @intrinsic
+    def lower(typing: Any, gone: Any, faults: Any, n_rows: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            rows, counters = pointers(context, builder, signature.args[:2], arguments[:2])
+            passed = builder.sub(builder.load(counters, align=2), one)
+            with cgutils.for_range(builder, arguments[2]) as loop:
+                place = builder.gep(rows, [loop.index])
+                then = builder.load(place, align=2)
+                stays = builder.icmp_unsigned(">", then, passed)
+                number = builder.select(stays, builder.sub(then, passed), one)
+                never = builder.icmp_unsigned("==", then, zero)
+                builder.store(builder.select(never, zero, number), place, align=2)
+            return context.get_dummy_value()
+
+        return types.void(gone, faults, types.int64), emit
+
+    return advance, lower
 
 
-_vectors_16, _vectors_32, _vectors_64 = (_vectors(lanes) for lanes in WIDTHS)
+_of_16x16, _of_32x16, _of_64x16 = (_vectors(lanes, 16) for lanes in WIDTHS)
+_of_16x32, _of_32x32, _of_64x32 = (_vectors(lanes, 32) for lanes in WIDTHS)
+(_advance_16x16, _lower_16x16), (_advance_16x32, _lower_16x32) = _of_16x16, _of_16x32
+(_advance_32x16, _lower_32x16), (_advance_32x32, _lower_32x32) = _of_32x16, _of_32x32
+(_advance_64x16, _lower_64x16), (_advance_64x32, _lower_64x32) = _of_64x16, _of_64x32
 
 
 @kernel
 def advance_vectors(state: State, chunks: Any, start: int, stop: int) -> None:
-    """Do what `advance_lanes` does, a row at a time; `gone` and `chunks` are uint32."""
-    gone, faults, limits = state.gone, state.faults, state.limits
-    if len(faults) == 16:
-        _vectors_16(gone, faults, limits, chunks, start, stop)
-    elif len(faults) == 32:
-        _vectors_32(gone, faults, limits, chunks, start, stop)
+    """Do what `advance_lanes` does, a row at a time; numbers of faults have 16 or 32 bits."""
+    gone, faults, limits, lanes = state.gone, state.faults, state.limits, len(state.faults)
+    if gone.itemsize == 2:
+        if lanes == 16:
+            _advance_16x16(gone, faults, limits, chunks, start, stop)
+        elif lanes == 32:
+            _advance_32x16(gone, faults, limits, chunks, start, stop)
+        else:
+            _advance_64x16(gone, faults, limits, chunks, start, stop)
+    elif lanes == 16:
+        _advance_16x32(gone, faults, limits, chunks, start, stop)
+    elif lanes == 32:
+        _advance_32x32(gone, faults, limits, chunks, start, stop)
     else:
-        _vectors_64(gone, faults, limits, chunks, start, stop)
+        _advance_64x32(gone, faults, limits, chunks, start, stop)
+
+
+@kernel
+def lower_vectors(state: State) -> None:
+    """Do what `lower_lanes` does, a row at a time."""
+    gone, faults, lanes = state.gone, state.faults, len(state.faults)
+    n_rows = len(gone) // lanes
+    if gone.itemsize == 2:
+        if lanes == 16:
+            _lower_16x16(gone, faults, n_rows)
+        elif lanes == 32:
+            _lower_32x16(gone, faults, n_rows)
+        else:
+            _lower_64x16(gone, faults, n_rows)
+    elif lanes == 16:
+        _lower_16x32(gone, faults, n_rows)
+    elif lanes == 32:
+        _lower_32x32(gone, faults, n_rows)
+    else:
+        _lower_64x32(gone, faults, n_rows)
 
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    advance_vectors = advance_lanes
+    advance_vectors, lower_vectors = advance_lanes, lower_lanes
+
+
+@kernel
+def renumber(state: State, lanes: Any) -> None:
+    """Start the numbers of faults over at 1: what is gone stays gone, what is resident resident."""
+    if lanes is None:
+        lower_vectors(state)
+    else:
+        lower_lanes(state)
+    for lane in range(len(state.faults)):
+        state.renumbered[lane] += np.int64(state.faults[lane]) - 1
+        state.faults[lane] = 1
+
 
 #: Runs that `scan` goes over before `advance` does: their rows of 256 bytes stay in L2.
 BLOCK_RUNS = 256
