@@ -201,6 +201,6 @@ def test_a_users_functions_never_reach_the_cache_on_disk(tmp_path: Path, root: P
         pytest.skip("nothing is stored")
     own = f"import runpy; runpy.run_path({str(file)!r})"
     assert stored(own) == set()
-    built_in = f"import pfnlab; params = pfnlab.Params()\n{run}"
+    built_in = f"import pfnlab; params = pfnlab.Params(policy='lru')\n{run}"
     assert len(stored(built_in)) == 1
     assert stored(own) == stored(built_in)

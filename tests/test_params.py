@@ -65,7 +65,7 @@ def test_every_field_is_described_once() -> None:
         ({"reserve_granules": -1}, "reserve_granules=-1: must be between 0"),
         (
             {"policy": "lur"},
-            "policy='lur': must be one of lra, lru, clock, sieve, random; did you mean",
+            "must be one of lra, lru, clock, sieve, s3fifo, random, opt; did you mean",
         ),
         ({"first_pfn": -1}, "first_pfn=-1: must be between 0"),
         ({"n_cpus": True}, "n_cpus=True: must be an int"),

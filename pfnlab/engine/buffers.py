@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from math import prod
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._lent: list[npt.NDArray[np.uint8]] = []
+        finalize(self, _take_back, self._lent).atexit = False
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
         """Return a table like ``np.empty``, aligned to a cache line."""
@@ -55,12 +57,13 @@ class Buffers:
         self._lent.append(table)
         return table
 
-    def __del__(self) -> None:
-        with _lock:
-            _idle.extend(self._lent)
-            most = available_bytes() * _IDLE_SHARE
-            while _idle and sum(map(len, _idle)) > most:
-                _idle.pop(0)
+
+def _take_back(lent: list[npt.NDArray[np.uint8]]) -> None:
+    with _lock:
+        _idle.extend(lent)
+        most = available_bytes() * _IDLE_SHARE
+        while _idle and sum(map(len, _idle)) > most:
+            _idle.pop(0)
 
 
 def forget_idle() -> None:

@@ -22,7 +22,7 @@ from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 
 #: Events between two choices of a loop; fewer where the faults are gone over again.
-PART_EVENTS = 1 << 18
+PART_EVENTS = 1 << 19
 FOLLOWED_EVENTS = 1 << 14
 #: One miss in so many: from here on a branch costs more than it saves.
 RARE_SHARE = 16
@@ -95,6 +95,7 @@ class Expiry:
         if self.follows:
             kernel.follow(self.layout, self.state, self.state.counts[kernel.FAULTS] - faults)
         self.full = done < stop
+        self.rare = (self.state.counts[kernel.FAULTS] - faults) * RARE_SHARE < done - start
         return done
 
     def _replay(self, pfns: Any, start: int, stop: int) -> None:
