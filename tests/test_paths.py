@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thres
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.kernels import thresholds as kernel
+from pfnlab.streamed import StreamedTrace
 
 pytestmark = pytest.mark.kernel
 
@@ -179,3 +182,28 @@ def test_vectors_and_lanes_do_the_same(lanes: int, numbers: Any) -> None:
         np.testing.assert_array_equal(left, right)
     assert vectors.renumbered.min() > 0
     assert (vectors.gone[-lanes:] == 0).all()  # the chunk that was never accessed
+
+
+def test_a_streamed_trace_is_read_once_for_all_points(tmp_path: Path) -> None:
+    pfns = np.random.default_rng(3).integers(0, 2**18, 5000).astype(np.uint32)
+    pfnlab.save(pfnlab.Trace(pfns, name="mine"), tmp_path / "trace")
+    stream = pfnlab.load(tmp_path / "trace", stream=True)
+    readings: list[int] = []
+    pieces = StreamedTrace.pieces
+
+    def counted(self: StreamedTrace, *args: Any) -> Any:
+        readings.append(1)
+        return pieces(self, *args)
+
+    params = pfnlab.Params(region_bytes="1GiB", threshold_bytes="2MiB")
+    axes = {
+        "policy": ["lra", "lru", "clock"],
+        "batch_chunks": [1, 3],
+        "chunk_bytes": ["4KiB", "2MiB"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamedTrace, "pieces", counted)
+        frame = pfnlab.sweep(stream, params, **axes)
+    assert len(readings) == 1
+    in_memory = pfnlab.sweep(pfnlab.Trace(pfns, name="mine"), params, **axes)
+    pd.testing.assert_frame_equal(frame, in_memory)

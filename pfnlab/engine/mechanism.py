@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pfnlab.columns import Events
+from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.seeds import random_key
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.errors import ParameterError
@@ -26,6 +28,7 @@ STATE = "the state of a replay"
 _FAILED_PLACES = 1 << 10
 _MAX_ROWS = 2**31  # links are 32 bits
 _OS_PAGE_BYTES = 4096
+_TOUCHED_BYTES = 64  # of the tables, by an event, from where on to fear for them all
 _POLICY_CODES = {
     "lru": tables.LRU,
     "clock": tables.CLOCK,
@@ -48,7 +51,8 @@ class Mechanism:
         self.n_events = len(trace)
         self.policy = _POLICY_CODES.get(params.policy)
         self.layout = _layout(trace, params)
-        self.state = _state(trace, params, self.layout)
+        self.buffers = Buffers()
+        self.state = _state(trace, params, self.layout, self.buffers)
         self.own = _own(params, self.state)
         plain = not trace.has_ops and not trace.has_atomic
         self.kept = None if plain or not isinstance(trace, Trace) else kept_codes(trace)
@@ -149,7 +153,9 @@ def _chunk_places(trace: Replayable, geometry: Geometry) -> int:
     return 1 << max(4, (2 * min(len(trace), geometry.n_chunks) - 1).bit_length())
 
 
-def _state(trace: Replayable, params: Params, layout: tables.Layout) -> tables.State:
+def _state(
+    trace: Replayable, params: Params, layout: tables.Layout, buffers: Buffers
+) -> tables.State:
     """Allocate the tables, after a look at what they would take."""
     geometry = Geometry.of(params)
     n_words = -(-geometry.n_granules // 64)
@@ -164,15 +170,18 @@ def _state(trace: Replayable, params: Params, layout: tables.Layout) -> tables.S
     check_fits(needed, "region_bytes", region, STATE)
     if n_rows >= _MAX_ROWS:
         raise ParameterError("region_bytes", region, "must have fewer than 2**31 chunks")
+    # Used tables must be cleared whole; fresh ones cost what is touched, which may be far less.
+    few = sum(table_bytes) > _TOUCHED_BYTES * len(trace)
+    zeros: Callable[..., Any] = np.zeros if few else buffers.zeros
     try:
         state = tables.State(
-            resident=np.zeros(n_words, np.uint64),
-            ever=np.zeros(n_words, np.uint64),
-            windows=np.zeros(n_windows, np.int32),
-            windows_ever=np.zeros(n_windows, np.bool_),
-            chunks=np.zeros((n_rows, 4), np.int32),
-            marks=np.zeros(n_rows if policy in ("clock", "sieve") else 0, np.uint8),
-            places=np.zeros(n_rows if policy == "random" else 0, np.int32),
+            resident=zeros(n_words, np.uint64),
+            ever=zeros(n_words, np.uint64),
+            windows=zeros(n_windows, np.int32),
+            windows_ever=zeros(n_windows, np.bool_),
+            chunks=zeros((n_rows, 4), np.int32),
+            marks=zeros(n_rows if policy in ("clock", "sieve") else 0, np.uint8),
+            places=zeros(n_rows if policy == "random" else 0, np.int32),
             chunk_keys=np.full(n_keys, tables.FREE, np.int64),
             failed_pfns=np.full(_FAILED_PLACES, tables.FREE, np.int64),
             failed=np.zeros(_FAILED_PLACES, np.int64),

@@ -72,8 +72,9 @@ class Order:
 
     @staticmethod
     def table_bytes(trace: Replayable, params: Params) -> int:
-        """Bytes of the tables of chunks."""
-        return 5 * span_of(trace, params).n_chunks + 16 * limit_chunks(params)
+        """Bytes of the tables of chunks; opt has one of events, too."""
+        of_events = 12 * len(trace) if params.policy == "opt" else 0
+        return 5 * span_of(trace, params).n_chunks + 16 * limit_chunks(params) + of_events
 
     def feed(self, events: Events) -> None:
         """Replay the next events."""
