@@ -196,7 +196,7 @@ def test_a_streamed_trace_is_read_once_for_all_points(tmp_path: Path) -> None:
         return pieces(self, *args)
 
     params = pfnlab.Params(region_bytes="1GiB", threshold_bytes="2MiB")
-    axes = {
+    axes: dict[str, Any] = {
         "policy": ["lra", "lru", "clock"],
         "batch_chunks": [1, 3],
         "chunk_bytes": ["4KiB", "2MiB"],
