@@ -90,7 +90,7 @@ def reset(state: State) -> None:
 @kernel
 def drawn(seed: int, draw: int, n: int) -> int:
     """Return the draw's number below `n`, the one that the full mechanism draws."""
-    return (word(seed, draw) * n) >> 32
+    return (word(int(seed), draw) * int(n)) >> 32
 
 
 @kernel
