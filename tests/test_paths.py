@@ -18,6 +18,7 @@ from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.kernels import thresholds as kernel
 from pfnlab.streamed import StreamedTrace
+from tests import reference_orders
 
 pytestmark = pytest.mark.kernel
 
@@ -207,3 +208,43 @@ def test_a_streamed_trace_is_read_once_for_all_points(tmp_path: Path) -> None:
     assert len(readings) == 1
     in_memory = pfnlab.sweep(pfnlab.Trace(pfns, name="mine"), params, **axes)
     pd.testing.assert_frame_equal(frame, in_memory)
+
+
+@settings(max_examples=EXAMPLES)
+@given(lookups(whole=True, policies=["lra"]), st.sampled_from(["opt", "s3fifo"]))
+def test_orders_of_whole_chunks_only(case: Case, policy: str) -> None:
+    """The full mechanism does not know them, so these are held against their references."""
+    trace, params = case
+    params = params.replace(policy=policy, batch_chunks=1)
+    size = params.chunk_bytes // params.descriptor_bytes
+    chunks = [(int(pfn) - params.first_pfn) // size for pfn in trace.pfns]
+    limit = params.threshold_bytes // params.chunk_bytes
+    window = max(2**21 // params.chunk_bytes, 1)
+    order: reference_orders.Order = reference_orders.Opt(chunks)
+    if policy == "s3fifo":
+        order = reference_orders.S3Fifo(limit, paper=True)
+    counted = reference_orders.replay(chunks, order, limit, 1, window)
+    faults, cold, passes, evicted, resident, peak, resident_sum, *windows = counted
+    granule, ptes = params.granule_bytes, params.granule_bytes < 2**21
+    result = pfnlab.replay(trace, params)
+    assert (result.faults, result.cold_faults, result.shootdowns) == (faults, cold, passes)
+    assert result.evicted_chunks == result.evicted_granules == evicted
+    assert (result.resident_bytes, result.peak_resident_bytes) == (
+        resident * granule,
+        peak * granule,
+    )
+    assert result.mean_resident_bytes == resident_sum * granule / max(len(trace), 1)
+    assert result.page_table_bytes == windows[1] * 4096 * ptes
+    assert result.page_table_kept_bytes == windows[2] * 4096 * ptes
+    pages = params.chunk_bytes // 4096
+    assert result.full_flushes + result.ranged_flush_pages // pages == passes
+    if policy == "opt" and pages <= params.flush_ceiling_pages:
+        assert result.full_flushes == 0
+
+
+def test_opt_looks_ahead_in_memory_only(tmp_path: Path) -> None:
+    pfnlab.save(pfnlab.Trace(np.arange(9)), tmp_path / "trace")
+    stream = pfnlab.load(tmp_path / "trace", stream=True)
+    params = pfnlab.Params(granule_bytes="2MiB", policy="opt")
+    with pytest.raises(pfnlab.ParameterError, match="policy='opt': must have a trace in memory"):
+        pfnlab.replay(stream, params)
