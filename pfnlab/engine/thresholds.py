@@ -101,8 +101,11 @@ class Thresholds:
         n_firsts = int(self.state.totals[0])
         before = np.concatenate([[0], np.cumsum(self.state.firsts[:n_firsts])])
         shift = window_shift(self.points[0])
-        windows = self.state.chunks[: n_firsts if shift >= 0 else 0] >> np.uint32(max(shift, 0))
-        begins = np.sort(np.unique(windows, return_index=True)[1])
+        windows = (self.state.chunks[: n_firsts if shift >= 0 else 0] >> max(shift, 0)).astype(int)
+        # Of several values for one index the last stands: written backwards, the first access.
+        begin = np.full(int(windows.max(initial=-1)) + 1 if shift >= 0 else 0, -1)
+        begin[windows[::-1]] = np.arange(len(windows))[::-1]
+        begins = np.sort(begin[begin >= 0])
         found: list[Result | None] = []
         for lane, (params, limit) in enumerate(zip(self.points, self.limits, strict=True)):
             faults = int(self.state.faults[lane]) - 1 + int(self.state.renumbered[lane])
