@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
+from pfnlab.columns import Events
 from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thresholds
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
+from pfnlab.engine.thresholds import Thresholds
+from pfnlab.kernels import expiry as expiry_kernel
 from pfnlab.kernels import thresholds as kernel
 from pfnlab.streamed import StreamedTrace
 from tests import reference_orders
@@ -248,3 +251,45 @@ def test_opt_looks_ahead_in_memory_only(tmp_path: Path) -> None:
     params = pfnlab.Params(granule_bytes="2MiB", policy="opt")
     with pytest.raises(pfnlab.ParameterError, match="policy='opt': must have a trace in memory"):
         pfnlab.replay(stream, params)
+
+
+def drifting(n_events: int = 2400) -> tuple[pfnlab.Trace, pfnlab.Params]:
+    """Return a few chunks of one 2 MiB window after another: many faults, few windows at once."""
+    events = np.arange(n_events)
+    near = np.random.default_rng(5).integers(0, 12, n_events)
+    chunks = events // 300 % 8 * 512 + np.where(events % 7 == 0, near // 4, near)
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes=4096, threshold_bytes=9 * 4096)
+    return pfnlab.Trace((chunks * 64).astype(np.uint32)), params
+
+
+@pytest.mark.parametrize("rare_share", [0, 16])
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_expiry_over_many_faults(
+    batch: int, rare_share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that start over several times, in either loop; windows that come and go."""
+    trace, params = drifting()
+    params = params.replace(batch_chunks=batch)
+    monkeypatch.setattr(Expiry, "numbers", np.uint8)
+    monkeypatch.setattr(expiry, "PART_EVENTS", 50)
+    monkeypatch.setattr(expiry, "FOLLOWED_EVENTS", 50)
+    monkeypatch.setattr(expiry, "RARE_SHARE", rare_share)
+    run = plan.planned(trace, params)
+    assert isinstance(run, Expiry)
+    feeding.drive(trace, params, [run])
+    assert run.state.counts[expiry_kernel.RENUMBERED] > 255
+    assert run.results()[0].counts() == plain(trace, params)
+
+
+@pytest.mark.parametrize("numbers", [np.uint8, np.uint16])
+def test_thresholds_over_many_faults(numbers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that start over; page tables that a shared pass can't tell are replayed alone."""
+    trace, params = drifting()
+    points = [params.replace(threshold_bytes=4096 * limit) for limit in (1, 2, 5, 9, 11, 40)]
+    monkeypatch.setattr(thresholds, "numbers_for", lambda n_chunks, limit: numbers)
+    shared = Thresholds(trace, points)
+    shared.feed(Events(0, trace.pfns, None, None))
+    assert None in shared.results()
+    found = dict(many.replay_many(trace, points))
+    for index, point in enumerate(points):
+        assert found[index].counts() == plain(trace, point)
