@@ -66,12 +66,6 @@ def _take_back(lent: list[npt.NDArray[np.uint8]]) -> None:
             _idle.pop(0)
 
 
-def forget_idle() -> None:
-    """Give the memory of all idle tables back to the system."""
-    with _lock:
-        _idle.clear()
-
-
 def _aligned(n_bytes: int) -> npt.NDArray[np.uint8]:
     whole = np.empty(n_bytes + _LINE_BYTES, np.uint8)
     start = -whole.ctypes.data % _LINE_BYTES
