@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pfnlab.formats import load
 from pfnlab.frames import write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, points, sweep
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.replayable import Replayable
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
 
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 RUN_NAMES = ("source", "costs", "out")
 AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)
+#: What a notebook measures of each source that is no sweep.
+Measure = Callable[[Replayable, Params, str], pd.DataFrame]
 ALLOWED = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
 
 
@@ -70,6 +73,21 @@ class Request:
         except SweepInterrupted as interrupt:
             interrupt.frame = pd.concat([*frames, interrupt.frame], ignore_index=True)
             raise
+        return pd.concat(frames, ignore_index=True)
+
+    def gather(self, measure: Measure, params: Params | None = None) -> pd.DataFrame:
+        """Measure every source, and return all rows with the source and the parameters of each.
+
+        `measure` gets a source's events, the parameters and the costs; columns of its own stand.
+        """
+        chosen = params or self.params
+        frames: list[pd.DataFrame] = []
+        for source in self._placed(self.axes):
+            trace = source.trace(chosen)
+            rows = measure(trace, chosen, self.costs)
+            about = {"source": trace.name, "evidence": trace.evidence, "n_events": len(trace)}
+            known = {n: v for n, v in (about | chosen.as_dict()).items() if n not in rows}
+            frames.append(pd.concat([pd.DataFrame(known, index=rows.index), rows], axis=1))
         return pd.concat(frames, ignore_index=True)
 
     def save(self, frame: pd.DataFrame) -> str:

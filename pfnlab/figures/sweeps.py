@@ -1,51 +1,14 @@
-"""Frame to matplotlib `Figure`: pictures of sweeps. Computes no verdict and opens no window."""
+"""Pictures of sweeps: one parameter against counts. Computes no verdict and opens no window."""
 
 from __future__ import annotations
 
-import io
-
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
+from pfnlab.figures.drawing import COLOURS, GREY, bytes_axis, end_label, new_figure
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
-
-# Okabe and Ito's palette, told apart by the colour-blind too; one colour a role, everywhere.
-INK, GREY = "#222222", "#767676"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def _figure(
-    title: str, n_rows: int, n_columns: int, width: float, height: float
-) -> tuple[Figure, list[list[Axes]]]:
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=80)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
-    grid = figure.subplots(n_rows, n_columns, squeeze=False)
-    for axes in grid.flat:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        axes.set_axisbelow(True)
-    return figure, [list(row) for row in grid]
-
-
-def _bytes_axis(axes: Axes, which: str, label: str) -> None:
-    """Logarithmic to base 2, ticks as KiB, MiB, GiB."""
-    scale = axes.set_xscale if which == "x" else axes.set_yscale
-    scale("log", base=2)
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(base=4 if which == "x" else 2, numticks=8))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short_bytes(value)))
-    axis.set_label_text(label)
-
-
-def _end_label(axes: Axes, x: float, y: float, text: str, colour: str, rise: float = 0.0) -> None:
-    axes.annotate(
-        text, (x, y), xytext=(6, rise), textcoords="offset points",
-        color=colour, fontsize=9, va="center", annotation_clip=False,
-    )  # fmt: skip
 
 
 def region_size(frame: pd.DataFrame) -> Figure:
@@ -53,7 +16,7 @@ def region_size(frame: pd.DataFrame) -> Figure:
     drawn = ["region_bytes", "vmemmap_bytes", "threshold_bytes"]
     require(frame, ["source", "evidence", *drawn, "peak_resident_bytes", "page_table_bytes"])
     sources = list(frame["source"].unique())
-    figure, grid = _figure(
+    figure, grid = new_figure(
         "Descriptors stay within the threshold while the device grows; page tables come on top",
         1, len(sources), 5.4 * len(sources), 4.0,
     )  # fmt: skip
@@ -62,17 +25,17 @@ def region_size(frame: pd.DataFrame) -> Figure:
         static = rows.drop_duplicates("region_bytes")
         axes.plot(static["region_bytes"], static["vmemmap_bytes"], color=GREY, ls="--", marker=".")
         end = float(static["region_bytes"].iloc[-1]), float(static["vmemmap_bytes"].iloc[-1])
-        _end_label(axes, *end, "static, 1/64", GREY)
+        end_label(axes, *end, "static, 1/64", GREY)
         for colour, (threshold, some) in zip(
             COLOURS, rows.groupby("threshold_bytes"), strict=False
         ):
             dram = some["peak_resident_bytes"] + some["page_table_bytes"]
             axes.plot(some["region_bytes"], dram, color=colour, marker="o", lw=2)
             last = float(some["region_bytes"].iloc[-1]), float(dram.iloc[-1])
-            _end_label(axes, *last, f"threshold {short_bytes(float(str(threshold)))}", colour)
+            end_label(axes, *last, f"threshold {short_bytes(float(str(threshold)))}", colour)
         axes.set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
-        _bytes_axis(axes, "x", "region")
-        _bytes_axis(axes, "y", "peak DRAM, page tables included")
+        bytes_axis(axes, "x", "region")
+        bytes_axis(axes, "y", "peak DRAM, page tables included")
     return figure
 
 
@@ -88,7 +51,7 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
     drawn = ["granule_bytes", "chunk_bytes", "batch_chunks", "miss_ratio", "shootdowns"]
     require(frame, ["source", "evidence", *drawn, "populated_bytes"])
     sources = list(frame["source"].unique())
-    figure, grid = _figure(
+    figure, grid = new_figure(
         "One word, three sizes: what a fault populates, what is evicted, what one shootdown covers",
         len(sources), 3, 12.6, 3.4 * len(sources),
     )  # fmt: skip
@@ -101,13 +64,13 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
                 axes.plot(
                     line["x"], line[column], color=colour, marker=marker, lw=1.8, ms=5, label=name
                 )
-            _bytes_axis(axes, "x", "vmemmap that one shootdown covers at least")
+            bytes_axis(axes, "x", "vmemmap that one shootdown covers at least")
             axes.set_ylabel(label)
         row[0].yaxis.set_major_formatter(PercentFormatter(1.0))
         row[0].set_ylim(0, 1.1 * rows["miss_ratio"].max() or 1)
         row[1].set_yscale("symlog", linthresh=1)
         row[1].set_ylim(0, 3 * rows["shootdowns"].max() or 1)
-        _bytes_axis(row[2], "y", panels[2][1])
+        bytes_axis(row[2], "y", panels[2][1])
         row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -133,7 +96,7 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
     """Draw faults and shootdowns against the threshold as a share of the footprint."""
     drawn = ["threshold_bytes", "footprint_bytes", "accesses", "cold_faults", "faults"]
     require(frame, ["source", *drawn, "shootdowns"])
-    figure, (row,) = _figure(
+    figure, (row,) = new_figure(
         "A larger threshold buys fewer refaults, until only first touches are left", 1, 2, 11, 4.0
     )
     for colour, (source, some) in zip(COLOURS, frame.groupby("source", sort=False), strict=False):
@@ -144,9 +107,9 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
         row[0].plot(share, faults, color=colour, marker="o", lw=2)
         row[0].plot(share, rows["cold_faults"] / accesses, color=colour, ls=":", lw=1.5)
         row[1].plot(share, shootdowns, color=colour, marker="o", lw=2)
-        _end_label(row[0], share.iloc[-1], faults.iloc[-1], str(source), colour)
+        end_label(row[0], share.iloc[-1], faults.iloc[-1], str(source), colour)
         middle = len(rows) // 2
-        _end_label(row[1], share.iloc[middle], shootdowns.iloc[middle], str(source), colour, 9)
+        end_label(row[1], share.iloc[middle], shootdowns.iloc[middle], str(source), colour, 9)
     row[0].set_ylabel("faults an access (dotted: first touches)")
     row[1].set_ylabel("shootdowns an access")
     row[1].set_yscale("symlog", linthresh=1e-5)
@@ -164,7 +127,7 @@ def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
     require(frame, ["source", y])
     x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
     others = [name for name in _varying(frame) if name != x]
-    figure, ((axes,),) = _figure(f"{y} against {x}", 1, 1, 9, 4.4)
+    figure, ((axes,),) = new_figure(f"{y} against {x}", 1, 1, 9, 4.4)
     lines = list(frame.groupby(["source", *others], sort=False))
     for i, (key, rows) in enumerate(lines):
         line = rows.sort_values(x)
@@ -172,7 +135,7 @@ def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
             line[x], line[y], marker="o", color=COLOURS[i % len(COLOURS)], label=_key(key, others)
         )
     if x.endswith("_bytes"):
-        _bytes_axis(axes, "x", x)
+        bytes_axis(axes, "x", x)
     else:
         axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -198,10 +161,3 @@ def _key(key: object, others: list[str]) -> str:
     for name, value in zip(others, values[1:], strict=True):
         texts.append(f"{name} {short_bytes(value) if name.endswith('_bytes') else value}")
     return ", ".join(texts)
-
-
-def png(figure: Figure, dpi: int = 80) -> bytes:
-    """Return the figure as a PNG file's bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
