@@ -30,6 +30,7 @@ _HOMES = {
     "register": "own_policy",
     "replay": "engine",
     "save": "native",
+    "schemes": "alternatives",
     "sweep": "grid",
     "workload": "workloads",
 }
@@ -37,6 +38,7 @@ _HOMES = {
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
+    from pfnlab.alternatives import schemes as schemes
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.errors import FileError as FileError
