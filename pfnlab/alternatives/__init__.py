@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.trace import Trace
 
-__all__ = ["PROPERTIES", "Counted", "Scheme", "counted", "known_schemes", "schemes"]
+__all__ = ["PROPERTIES", "Counted", "Scheme", "compared", "counted", "known_schemes", "schemes"]
 
 _NO_PINS = "needs GETs and PUTs, which tell how long a page is in use; trace {!r} has only LOOKUPs"
 #: Columns of `schemes` and their types, which know NA.
@@ -36,6 +36,7 @@ COLUMNS = {
     "device_bytes": "Int64",
     "virtual_bytes": "Int64",
     "page_table_bytes": "Int64",
+    "faults": "Int64",
     "setup_ns": "Float64",
     "event_ns": "Float64",
     "stolen_ns": "Float64",
@@ -146,6 +147,13 @@ def counted(
             answers[answer.scheme.name] = answer
     ordered = tuple(answers[scheme.name] for scheme in wanted)
     return Counted(params=params, seen=seen, seconds=_seconds(trace), answers=ordered)
+
+
+def compared(trace: Replayable, params: Params, costs: str | Costs) -> pd.DataFrame:
+    """Return the rows of `schemes`, and in each what one pass over the trace counted."""
+    found = counted(trace, params)
+    seen = asdict(found.seen) | {"accesses": found.seen.accesses}
+    return found.table(costs).assign(**seen)
 
 
 def _seconds(trace: Replayable) -> float | None:

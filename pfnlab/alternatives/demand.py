@@ -63,7 +63,11 @@ def point_of(name: str, params: Params) -> Params:
     return params.replace(policy="lra", threshold_bytes=whole, batch_chunks=1)
 
 
-def _holding(scheme: Scheme, result: Result, seen: Followed, *, shared: bool) -> Holding:
+def _holding(
+    scheme: Scheme, result: Result, seen: Followed, *, shared: bool
+) -> Holding | Unanswered:
+    if result.accesses and result.accesses == result.atomic_faults:
+        return Unanswered(scheme=scheme, note=_note(scheme, result, seen))
     params, counts = result.params, result.counts()
     fixed = params.reserve_granules * params.granule_bytes + (_SHARED_BYTES if shared else 0)
     fixed += result.page_table_bytes
@@ -71,7 +75,8 @@ def _holding(scheme: Scheme, result: Result, seen: Followed, *, shared: bool) ->
     def event_ns(costs: Costs) -> float:
         flushed = costs.pass_ns(params) * result.faults if shared else 0.0
         own = costs.apply(counts, params).initiator_ns
-        return (own + flushed) / result.accesses if result.accesses else 0.0
+        # What is illegal takes no time, and must not make the rest look fast.
+        return (own + flushed) / max(result.accesses - result.atomic_faults, 1)
 
     def stolen_ns(costs: Costs) -> float:
         return costs.apply(counts | _flushes(result) if shared else counts, params).stolen_ns
@@ -83,6 +88,7 @@ def _holding(scheme: Scheme, result: Result, seen: Followed, *, shared: bool) ->
         page_table_bytes=result.page_table_bytes,
         tables_counted=True,
         virtual_bytes=params.vmemmap_bytes,
+        faults=result.faults,
         event_ns=event_ns,
         stolen_ns=stolen_ns,
         lost=frozenset({"bounded_dram"} if result.overcommits else ()),

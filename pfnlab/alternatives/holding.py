@@ -33,6 +33,8 @@ class Holding:
         4096 bytes for each page of PTEs; and whether the two above have them in.
     device_bytes, virtual_bytes
         Of the device's capacity, and of kernel address space.
+    faults
+        Populates of a granule.
     setup_writes, reference_writes, hottest
         Writes of descriptors on the device: when the region comes up, when references are
         taken and dropped, and the latter for the line that sees most of them.
@@ -51,6 +53,7 @@ class Holding:
     tables_counted: bool = False
     device_bytes: int = 0
     virtual_bytes: int = 0
+    faults: int = 0
     setup_writes: int = 0
     reference_writes: int = 0
     hottest: int = 0
@@ -82,6 +85,7 @@ class Holding:
             "device_bytes": self.device_bytes,
             "virtual_bytes": self.virtual_bytes,
             "page_table_bytes": self.page_table_bytes,
+            "faults": self.faults,
             "setup_ns": self.setup_ns(costs),
             "event_ns": event_ns,
             "stolen_ns": self.stolen_ns(costs),
