@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -23,6 +25,9 @@ from pfnlab.result import COUNTERS, Result
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
 AXES = (*PARAMETERS, *SHARES)
+#: Columns from which times follow.
+_SIZES = ("granule_bytes", "descriptor_bytes", "n_cpus")
+_COUNTED = (*COUNTERS, "refaults")
 
 
 class Source(Protocol):
@@ -262,11 +267,8 @@ def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
         If the frame lacks a parameter or a counter.
     """
     chosen = costs_of(costs)
-    require(frame, [*PARAMETERS, *COUNTERS])
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
-    times = [
-        chosen.apply(row, Params(**{name: row[name] for name in PARAMETERS})).as_dict()
-        for row in rows
-    ]
-    added = pd.DataFrame(times, index=frame.index)
-    return pd.concat([frame.drop(columns=[c for c in added if c in frame]), added], axis=1)
+    require(frame, [*PARAMETERS, *_COUNTED])
+    columns = {name: frame[name].to_numpy(np.float64) for name in (*_SIZES, *_COUNTED)}
+    sizes = SimpleNamespace(**{name: columns[name] for name in _SIZES})
+    times = {"costs": chosen.name} | chosen.times(columns, sizes)
+    return frame.drop(columns=[name for name in times if name in frame]).assign(**times)
