@@ -20,14 +20,17 @@ from pfnlab.errors import ParameterError, near
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params, parameter_of
 from pfnlab.replayable import Evidence, Replayable
-from pfnlab.result import COUNTERS, Result
+from pfnlab.result import Result
 
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
 AXES = (*PARAMETERS, *SHARES)
 #: Columns from which times follow.
 _SIZES = ("granule_bytes", "descriptor_bytes", "n_cpus")
-_COUNTED = (*COUNTERS, "refaults")
+_COUNTED = (
+    *("accesses", "atomic_faults", "faults", "refaults", "evicted_granules"),
+    *("shootdowns", "ranged_flush_pages", "full_flushes"),
+)
 
 
 class Source(Protocol):
@@ -264,10 +267,10 @@ def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
     Raises
     ------
     FrameError
-        If the frame lacks a parameter or a counter.
+        If the frame lacks a parameter or a counter that times follow from.
     """
     chosen = costs_of(costs)
-    require(frame, [*PARAMETERS, *_COUNTED])
+    require(frame, [*_SIZES, *_COUNTED])
     columns = {name: frame[name].to_numpy(np.float64) for name in (*_SIZES, *_COUNTED)}
     sizes = SimpleNamespace(**{name: columns[name] for name in _SIZES})
     times = {"costs": chosen.name} | chosen.times(columns, sizes)
