@@ -20,19 +20,38 @@ from pfnlab.errors import NotebookError
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
 
 
+Claim = Callable[[pd.DataFrame], Verdict]
+
+
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One claim notebook: what its frame says, claim by claim, and how it is drawn."""
+    """One claim notebook: what its frame says, claim by claim, and how it is drawn.
+
+    Measured claims are judged on a recorded measurement (`notebooks.measured`) in place of the
+    notebook's frame, so that the table does not change with the machine that writes it.
+    """
 
     notebook: str
-    claims: tuple[Callable[[pd.DataFrame], Verdict], ...]
+    claims: tuple[Claim, ...]
     figure: Callable[[pd.DataFrame], Figure]
+    measured: tuple[tuple[Claim, str], ...] = ()
 
 
 CHAPTERS = (
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
+    Chapter(
+        "05_shootdowns",
+        (
+            claims.establishing_is_local,
+            claims.best_batch_is_near,
+            claims.lazy_purge_is_a_batch,
+            claims.ceiling_is_constant,
+        ),
+        figures.shootdowns,
+        ((claims.touches_send_no_ipis, "tlb_ipis"),),
+    ),
 )
 
 
@@ -52,7 +71,8 @@ def run(chapter: Chapter, folder: Path) -> list[Verdict]:
 
 def verdicts(chapter: Chapter, frame: pd.DataFrame) -> list[Verdict]:
     """Return what the frame of a chapter says about each of its claims."""
-    return [claim(frame) for claim in chapter.claims]
+    measured = [claim(notebooks.measured(name)) for claim, name in chapter.measured]
+    return [claim(frame) for claim in chapter.claims] + measured
 
 
 def table(found: Mapping[str, list[Verdict]]) -> str:

@@ -29,6 +29,8 @@ PASS, LAZY, AHEAD = "pass", "lazy purge", "lazy purge ahead"
 SLOPE_STEP = 0.05
 #: Quarantines replayed, as batches of so many granules, beside those of `lazy_max_pages`.
 LAZY_BATCHES = tuple(4**power for power in range(10))
+#: Full flushes below which the refills of one are no average.
+LEAST_FLUSHES = 20
 #: Columns that no sweep has; NaN in the rows that have none.
 OWN = ("unmapping", "single_passes", "miss_of_one", "miss_slope", "lazy_cpus", "refills_if_full",
        "mean_withheld_bytes", "peak_withheld_bytes", "mean_mapped_bytes")  # fmt: skip
@@ -77,7 +79,8 @@ def shootdowns(
     rows["unmapping"] = rows["unmapping"].fillna(PASS) if "unmapping" in rows else PASS
     rows["single_passes"] = rows["ranged_flush_pages"] * OS_PAGE_BYTES // rows["chunk_bytes"]
     rows = rows.drop_duplicates(["unmapping", *PARAMETERS], keep="last")
-    rows = rows.assign(n_events=len(looked)).reindex(columns=[*dict.fromkeys([*rows, *OWN])])
+    rows = rows.reindex(columns=[*dict.fromkeys([*rows, *OWN])])
+    rows = rows.assign(source=looked.name, evidence=looked.evidence, n_events=len(looked))
     return on_machines(rows, params, costs, **machines)
 
 

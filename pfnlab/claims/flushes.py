@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
-from pfnlab.flushes import AHEAD, LAZY, PASS
+from pfnlab.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.quarantine import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
@@ -21,7 +21,6 @@ from pfnlab.units import short_bytes
 NEAR_BEST = 1.10
 CONSTANT_WITHIN = 2.0
 FLUSH_SIZES_APART = 8.0
-LEAST_FLUSHES = 20
 KERNEL_CEILING_PAGES = 33
 IPIS_A_TOUCH, IPIS_AN_UNMAP = 0.01, 0.1  # an unmap interrupts nobody while nobody runs
 

@@ -187,7 +187,7 @@ def main(arguments: list[str]) -> int:
         return 2
     measured = measure_tlb_ipis()
     with Path(arguments[0]).open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(TlbIpis)])
+        writer = csv.DictWriter(file, [f.name for f in fields(TlbIpis)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in measured)
     return 0
