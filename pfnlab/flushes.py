@@ -7,7 +7,9 @@ is not asked here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ PASS, LAZY, AHEAD = "pass", "lazy purge", "lazy purge ahead"
 #: Share of the threshold by which it is moved to measure how the miss ratio falls with it.
 SLOPE_STEP = 0.05
 #: Quarantines replayed, as batches of so many granules, beside those of `lazy_max_pages`.
-LAZY_BATCHES = tuple(4**power for power in range(10))
+LAZY_BATCHES = tuple(4**power for power in range(1, 10))
 #: Full flushes below which the refills of one are no average.
 LEAST_FLUSHES = 20
 #: Columns that no sweep has; NaN in the rows that have none.
@@ -187,19 +189,24 @@ def lazily(
         A row a replay, the columns of a sweep and of `pfnlab.quarantine.Purged`, as far as known;
         ``lazy_cpus`` is the CPU count whose `lazy_max_pages` the quarantine is, 0 if none's.
     """
-    rows = []
-    for batch, n_cpus in quarantines(params, cpus).items():
-        at = params.replace(batch_chunks=batch)
-        for name in (LAZY, AHEAD):
-            held = (batch - 1) * params.granule_bytes
-            found = lookups.purged(at, withheld_bytes=held, ahead=name == AHEAD)
-            rows.append(_row(lookups, at, found) | {"unmapping": name, "lazy_cpus": n_cpus})
-    for size in chunk_sizes:
-        if params.granule_bytes < size <= params.threshold_bytes:
-            at = params.replace(chunk_bytes=size, batch_chunks=1)
-            found = lookups.purged(at, withheld_bytes=0)
-            rows.append(_row(lookups, at, found) | {"unmapping": LAZY, "lazy_cpus": 0})
-    return pd.DataFrame(rows)
+    todo = [
+        (params.replace(batch_chunks=batch), name, n_cpus)
+        for batch, n_cpus in quarantines(params, cpus).items()
+        for name in (LAZY, AHEAD)
+    ]
+    todo += [
+        (params.replace(chunk_bytes=size, batch_chunks=1), LAZY, 0)
+        for size in chunk_sizes
+        if params.granule_bytes < size <= params.threshold_bytes
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return pd.DataFrame(pool.map(lambda one: _lazy_row(lookups, *one), todo))
+
+
+def _lazy_row(lookups: Lookups, params: Params, unmapping: str, lazy_cpus: int) -> dict[str, Any]:
+    held = (params.batch_chunks - 1) * params.granule_bytes
+    found = lookups.purged(params, withheld_bytes=held, ahead=unmapping == AHEAD)
+    return _row(lookups, params, found) | {"unmapping": unmapping, "lazy_cpus": lazy_cpus}
 
 
 def _row(lookups: Lookups, params: Params, found: Purged) -> dict[str, Any]:

@@ -85,13 +85,13 @@ class Lookups:
     params
         The configuration they were numbered for.
     granules
-        Number of the granule of each access, int64.
+        Number of the granule of each access, int32.
     touched
         Index of each numbered granule in the vmemmap, int64, ascending.
     """
 
     params: Params
-    granules: npt.NDArray[np.int64]
+    granules: npt.NDArray[np.int32]
     touched: npt.NDArray[np.int64]
 
     @classmethod
@@ -109,7 +109,7 @@ class Lookups:
         pieces = [geometry.granules_of(_accessed(events)) for events in trace.pieces(params)]
         every = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
         touched, granules = np.unique(every, return_inverse=True)
-        return cls(params=params, granules=granules, touched=touched)
+        return cls(params=params, granules=granules.astype(np.int32), touched=touched)
 
     def purged(
         self,
@@ -150,9 +150,9 @@ class Lookups:
         kernel.replay(
             limits,
             state,
-            np.append(starts, len(self.touched)),
-            np.cumsum(np.diff(chunks, prepend=-1) != 0) - 1,
-            self.touched & (tlb_entries - 1),
+            np.append(starts, len(self.touched)).astype(np.int32),
+            (np.cumsum(np.diff(chunks, prepend=-1) != 0) - 1).astype(np.int32),
+            (self.touched & (tlb_entries - 1)).astype(np.int32),
             self.granules,
         )
         return self._named(state.counts, params.granule_bytes)
@@ -201,14 +201,14 @@ def _accessed(events: Events) -> npt.NDArray[np.integer]:
 
 def _state(n_granules: int, n_chunks: int, tlb_entries: int) -> kernel.State:
     """Return empty tables: nothing mapped, no chunk in the order but the head linked to itself."""
-    links = np.full(n_chunks + 1, kernel.NONE)
+    links = np.full(n_chunks + 1, kernel.NONE, np.int32)
     links[n_chunks] = n_chunks
     return kernel.State(
         mapped=np.zeros(n_granules, np.bool_),
-        n_mapped=np.zeros(n_chunks, np.int64),
+        n_mapped=np.zeros(n_chunks, np.int32),
         next=links,
         previous=links.copy(),
-        tags=np.full(tlb_entries, kernel.NONE),
+        tags=np.full(tlb_entries, kernel.NONE, np.int32),
         epochs=np.zeros(tlb_entries, np.int64),
         counts=np.zeros(kernel.N_COUNTS, np.int64),
     )

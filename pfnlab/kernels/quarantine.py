@@ -56,10 +56,10 @@ class State(NamedTuple):
     """All that changes; chunks are linked from the least recently allocated on."""
 
     mapped: npt.NDArray[np.bool_]  # a granule
-    n_mapped: npt.NDArray[np.int64]  # a chunk
-    next: npt.NDArray[np.int64]  # a chunk, and a head at the end; NONE: in no order
-    previous: npt.NDArray[np.int64]
-    tags: npt.NDArray[np.int64]  # granule of each place of the TLB, NONE where none
+    n_mapped: npt.NDArray[np.int32]  # a chunk
+    next: npt.NDArray[np.int32]  # a chunk, and a head at the end; NONE: in no order
+    previous: npt.NDArray[np.int32]
+    tags: npt.NDArray[np.int32]  # granule of each place of the TLB, NONE where none
     epochs: npt.NDArray[np.int64]  # purges until each place was filled
     counts: npt.NDArray[np.int64]
 
@@ -98,7 +98,7 @@ def unmap(limits: Limits, state: State, first_granules: Any, chunk: int) -> None
     unlink(state, chunk)
     for granule in range(first_granules[chunk], first_granules[chunk + 1]):
         state.mapped[granule] = False
-    n = state.n_mapped[chunk]
+    n = np.int64(state.n_mapped[chunk])
     state.n_mapped[chunk] = 0
     counts[EVICTED_CHUNKS] += 1
     counts[EVICTED_GRANULES] += n
@@ -169,7 +169,7 @@ def replay(
     """Replay lookups whose callers can sleep: `granules` has one entry an event."""
     counts = state.counts
     for event in range(len(granules)):
-        granule = granules[event]
+        granule: Any = np.int64(granules[event])  # one type for all callees
         place = place_of[granule]
         if not state.mapped[granule]:
             if state.tags[place] == granule:  # unmapped since: flushed for its own sake
