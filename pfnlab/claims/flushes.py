@@ -59,7 +59,7 @@ def _local(rows: pd.DataFrame) -> Finding:
 
 
 def _a_pass(row: pd.Series[Any], column: str) -> str:
-    return f"{row[column] / row['shootdowns']:,.0f}"
+    return f"{row[column] / max(row['shootdowns'], 1):,.0f}"
 
 
 def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
@@ -134,7 +134,7 @@ def _near(rows: pd.DataFrame) -> Finding:
 def lazy_purge_is_a_batch(frame: pd.DataFrame) -> Verdict:
     """T7: a lazy purge whose quarantine is charged to the threshold counts what a batch counts."""
     require(frame, [*ABOUT, *PARAMETERS, "unmapping", "faults", "shootdowns", "lazy_cpus",
-                    "mean_withheld_bytes", "peak_withheld_bytes", "mean_mapped_bytes"])  # fmt: skip
+                    "mean_withheld_bytes", "peak_withheld_bytes"])  # fmt: skip
     return joined(
         {name: _as_batches(rows) for name, rows in by_trace(frame)},
         claim="T7",
@@ -150,30 +150,26 @@ def _as_batches(rows: pd.DataFrame) -> Finding:
     replayed = [name for name in PARAMETERS if name not in ("n_cpus", "flush_ceiling_pages")]
     once = rows.drop_duplicates(["unmapping", *replayed])
     ways = {way: once[once["unmapping"] == way].set_index(replayed) for way in (PASS, LAZY, AHEAD)}
-    lazy = ways[LAZY].join(ways[PASS][["faults", "shootdowns"]], rsuffix="_batch", how="inner")
+    batch = ways[PASS][["faults", "shootdowns"]].add_suffix("_batch")
+    lazy, ahead = (ways[way].join(batch, how="inner") for way in (LAZY, AHEAD))
     lazy = lazy[lazy.index.get_level_values("batch_chunks") > 1]
-    both = (
-        ways[AHEAD]
-        .join(lazy[["faults_batch", "mean_mapped_bytes"]], rsuffix="_lazy")
-        .dropna(subset=["faults_batch"])
-    )
-    if lazy.empty or both.empty:
+    if lazy.empty or ahead.empty:
         return Finding(None, "needs batches and lazy purges of the same pages, filled both ways")
     same = lazy["faults"].eq(lazy["faults_batch"]) & lazy["shootdowns"].eq(lazy["shootdowns_batch"])
     text = f"{int(same.sum())} of {len(same)} quarantines count what their batches count"
-    return Finding(bool(same.all()), f"{text}; {_withheld(both.reset_index())}")
+    return Finding(bool(same.all()), f"{text}; {_withheld(ahead.reset_index())}")
 
 
-def _withheld(both: pd.DataFrame) -> str:
+def _withheld(ahead: pd.DataFrame) -> str:
     """Say what quarantines filled ahead withhold: those of `lazy_max_pages`, or the largest."""
-    named = both[both["lazy_cpus"] > 0].sort_values("lazy_cpus")
+    named = ahead[ahead["lazy_cpus"] > 0].sort_values("lazy_cpus")
     shown = (
         named.iloc[[0, -1]]
         if len(named)
-        else both.iloc[[int(both["mean_withheld_bytes"].argmax())]]
+        else ahead.iloc[[int(ahead["mean_withheld_bytes"].argmax())]]
     )
     texts = [_one_quarantine(row) for _, row in shown.drop_duplicates("batch_chunks").iterrows()]
-    limit = both["threshold_bytes"].max()
+    limit = ahead["threshold_bytes"].max()
     smallest = lazy_max_pages(1) * OS_PAGE_BYTES
     none = (
         ""

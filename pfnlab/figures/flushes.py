@@ -45,6 +45,9 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
         passes = rows[rows["evicted_chunks"] > 0]
         passes = passes[passes["threshold_bytes"] == passes["threshold_bytes"].min()]
         row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
+        for axes, label in zip(row, ("CPUs", "flush ceiling, pages", "batch, chunks"), strict=True):
+            _log2(axes, label)
+            _log(axes)
         if len(passes):
             _by_cpus(row[0], passes[passes["flush_ceiling_pages"] == at.flush_ceiling_pages], at)
             on = passes[passes["n_cpus"] == at.n_cpus]
@@ -53,9 +56,6 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
         row[0].set_ylabel("ns an access, without its lookup")
         row[1].set_ylabel(f"ns an access, of the other {at.n_cpus - 1:,} CPUs")
         row[2].set_ylabel(f"ns an access, without its lookup ({at.n_cpus:,} CPUs)")
-        for axes, label in zip(row, ("CPUs", "flush ceiling, pages", "batch, chunks"), strict=True):
-            _log2(axes, label)
-            _log(axes)
     return figure
 
 
@@ -142,6 +142,8 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
         "A lazy purge is a batch whose pages wait for the flush: the larger, the more it withholds",
         1, 3, 13.4, 3.8,
     )  # fmt: skip
+    _log2(row[0], "pages that one flush covers")
+    _log(row[0])
     for colour, (source, some) in zip(COLOURS, frame.groupby("source", sort=False), strict=False):
         rows = some[some["threshold_bytes"] == some["threshold_bytes"].min()]
         name = f"{source} ({rows['evidence'].iloc[0]})"
@@ -153,8 +155,6 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
         _more_faults(row[2], once[once["held"] > 0], colour, name)
     row[0].axhline(TLB_ENTRIES, color=GREY, ls="--", lw=1)
     row[0].set_ylabel(f"refills after a full flush (TLB: {TLB_ENTRIES:,})")
-    _log2(row[0], "pages that one flush covers")
-    _log(row[0])
     bytes_axis(row[1], "x", "quarantine; squares: lazy_max_pages of so many CPUs")
     row[1].set_ylabel("DRAM withheld, mean share of threshold")
     bytes_axis(row[2], "x", "quarantine")
