@@ -122,9 +122,11 @@ def _near(rows: pd.DataFrame) -> Finding:
     apart = np.abs(np.log(by_batch["batch_chunks"] / by_batch["best_batch"]))
     near, best = by_batch.iloc[int(apart.argmin())], by_batch.iloc[int(by_batch["ns"].argmin())]
     ratio = near["ns"] / best["ns"] if best["ns"] else 1.0
+    of_limit = near["best_batch"] * near["chunk_bytes"] / near["threshold_bytes"]
     return Finding(
         bool(ratio <= NEAR_BEST),
-        f"{near['n_cpus']} CPUs ({near['costs']}): named {near['best_batch']:,.0f}, replayed "
+        f"{near['n_cpus']} CPUs ({near['costs']}): named {near['best_batch']:,.0f}, {of_limit:.0%} "
+        f"of the threshold, replayed "
         f"{near['batch_chunks']:,} at {near['ns']:,.1f} ns an access, {ratio:.3f} times the best "
         f"({best['batch_chunks']:,}); a batch of 1 takes {by_batch['ns'].iloc[0]:,.1f} ns",
         -ratio,

@@ -38,7 +38,7 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
     figure, grid = new_figure(
         "A shootdown costs more with every CPU it reaches; a batch makes it rare "
         f"(costs {frame['costs'].iloc[0]})",
-        len(sources), 3, 13.4, 3.2 * len(sources),
+        len(sources), 3, 13.4, 2.9 * len(sources) + 0.4,
     )  # fmt: skip
     for row, source in zip(grid, sources, strict=True):
         rows = frame[(frame["source"] == source) & (frame["unmapping"] == PASS)]
@@ -53,9 +53,9 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
             on = passes[passes["n_cpus"] == at.n_cpus]
             _by_ceiling(row[1], on, at)
             _by_batch(row[2], on[on["flush_ceiling_pages"] == at.flush_ceiling_pages])
-        row[0].set_ylabel("ns an access, without its lookup")
-        row[1].set_ylabel(f"ns an access, of the other {at.n_cpus - 1:,} CPUs")
-        row[2].set_ylabel(f"ns an access, without its lookup ({at.n_cpus:,} CPUs)")
+        row[0].set_ylabel("ns an access beside its lookup")
+        row[1].set_ylabel(f"ns an access of {at.n_cpus - 1:,} other CPUs")
+        row[2].set_ylabel(f"the same, {at.n_cpus:,} CPUs")
     return figure
 
 
@@ -127,11 +127,11 @@ def _by_batch(axes: Axes, passes: pd.DataFrame) -> None:
     _note(axes, f"best replayed: {batches[least]:,}", 0.85, INK)
 
 
-def _note(axes: Axes, text: str, height: float, colour: str) -> None:
-    """Write `text` at the right end of an empty part of the axes."""
-    axes.annotate(
-        text, (0.97, height), xycoords="axes fraction", ha="right", fontsize=9, color=colour
-    )
+def _note(axes: Axes, text: str, height: float, colour: str, left: float | None = None) -> None:
+    """Write `text` at the right end of an empty part of the axes, or from `left` on; in shares."""
+    place = (0.97 if left is None else left, height)
+    side = "right" if left is None else "left"
+    axes.annotate(text, place, xycoords="axes fraction", ha=side, fontsize=9, color=colour)
 
 
 def lazy_purge(frame: pd.DataFrame) -> Figure:
@@ -142,17 +142,20 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
         "A lazy purge is a batch whose pages wait for the flush: the larger, the more it withholds",
         1, 3, 13.4, 3.8,
     )  # fmt: skip
-    _log2(row[0], "pages that one flush covers")
+    _log2(row[0], "pages that one flush covers; squares: as one chunk")
     _log(row[0])
-    for colour, (source, some) in zip(COLOURS, frame.groupby("source", sort=False), strict=False):
+    by_source = list(frame.groupby("source", sort=False))
+    for place, (colour, (source, some)) in enumerate(zip(COLOURS, by_source, strict=False)):
         rows = some[some["threshold_bytes"] == some["threshold_bytes"].min()]
         name = f"{source} ({rows['evidence'].iloc[0]})"
-        _refills(row[0], rows[rows["unmapping"] == LAZY], colour, name)
+        _refills(row[0], rows[rows["unmapping"] == LAZY], colour)
+        _note(row[0], name, 0.85 - 0.08 * place, colour, 0.03)
         once = rows.drop_duplicates(["unmapping", "chunk_bytes", "batch_chunks"])
         once = once[once["chunk_bytes"] == once["granule_bytes"]]
         once = once.assign(held=(once["batch_chunks"] - 1) * once["granule_bytes"])
         _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], colour, name)
         _more_faults(row[2], once[once["held"] > 0], colour, name)
+    _note(row[2], "dotted: filled when the threshold is reached", 0.6, GREY, 0.03)
     row[0].axhline(TLB_ENTRIES, color=GREY, ls="--", lw=1)
     row[0].set_ylabel(f"refills after a full flush (TLB: {TLB_ENTRIES:,})")
     bytes_axis(row[1], "x", "quarantine; squares: lazy_max_pages of so many CPUs")
@@ -166,20 +169,16 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def _refills(axes: Axes, lazy: pd.DataFrame, colour: str, name: str) -> None:
+def _refills(axes: Axes, lazy: pd.DataFrame, colour: str) -> None:
     enough = lazy["full_flushes"] >= LEAST_FLUSHES
     full = lazy[(lazy["full_flushes"] == lazy["shootdowns"]) & enough]
     full = full.drop_duplicates(["chunk_bytes", "batch_chunks"])
     pages = full["chunk_bytes"] * full["batch_chunks"] // OS_PAGE_BYTES
     each = full["collateral_refills"] / full["full_flushes"]
     single = full["batch_chunks"] == 1
-    for mine, marker, kind in ((single, "s", "chunks"), (~single, "o", "batches")):
+    for mine, marker in ((single, "s"), (~single, "o")):
         line = pd.DataFrame({"pages": pages[mine], "each": each[mine]}).sort_values("pages")
         axes.plot(line["pages"], line["each"], color=colour, marker=marker, ms=4, lw=1.6)
-        if len(line):
-            last = (float(line["pages"].iloc[-1]), float(line["each"].iloc[-1]))
-            axes.annotate(f"{name}, {kind}", last, xytext=(-2, 7), ha="right", color=colour,
-                          textcoords="offset points", fontsize=9)  # fmt: skip
 
 
 def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str, name: str) -> None:
@@ -207,14 +206,11 @@ def _more_faults(axes: Axes, once: pd.DataFrame, colour: str, name: str) -> None
             end = float(more.index[-1]), float(more.iloc[-1])
             axes.annotate(f"{name}, filled ahead", end, ha="right", xytext=(-8, 4), color=colour,
                           textcoords="offset points", fontsize=9)  # fmt: skip
-    if len(single):
-        axes.annotate("dotted: filled when the threshold is reached", (0.03, 0.78), color=GREY,
-                      xycoords="axes fraction", fontsize=9)  # fmt: skip
 
 
 def _log2(axes: Axes, label: str) -> None:
     axes.set_xscale("log", base=2)
-    base = 8 if label.startswith("batch") else 4
+    base = 16 if label.startswith("batch") else 4
     axes.xaxis.set_major_locator(LogLocator(base=base, numticks=9))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
