@@ -30,7 +30,7 @@ PASS, LAZY, AHEAD = "pass", "lazy purge", "lazy purge ahead"
 #: Share of the threshold by which it is moved to measure how the miss ratio falls with it.
 SLOPE_STEP = 0.05
 #: Quarantines replayed, as batches of so many granules, beside those of `lazy_max_pages`.
-LAZY_BATCHES = tuple(4**power for power in range(1, 10))
+LAZY_BATCHES = tuple(8**power for power in range(1, 8))
 #: Full flushes below which the refills of one are no average.
 LEAST_FLUSHES = 20
 #: Columns that no sweep has; NaN in the rows that have none.

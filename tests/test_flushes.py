@@ -171,6 +171,7 @@ def test_verdicts_hold_fail_and_stay_open(frame: pd.DataFrame) -> None:
     silent = frame.assign(shootdowns=0)
     assert claims.establishing_is_local(silent).holds is False
     assert claims.establishing_is_local(frame[keeping]).holds is None
+    assert claims.establishing_is_local(frame[frame["unmapping"] != PASS]).holds is None
 
     assert claims.lazy_purge_is_a_batch(frame).holds is True
     lazy = frame["unmapping"] == LAZY
@@ -183,6 +184,10 @@ def test_the_best_batch_can_be_far_off(frame: pd.DataFrame) -> None:
     assert claims.best_batch_is_near(frame).holds is True
     assert claims.best_batch_is_near(frame.assign(best_batch=1.0)).holds is False
     assert claims.best_batch_is_near(frame[frame["batch_chunks"] > 1]).holds is None
+    assert claims.best_batch_is_near(frame[frame["unmapping"] != PASS]).holds is None
+    large = frame.assign(best_batch=frame["threshold_bytes"] / frame["chunk_bytes"])
+    assert "100% of the threshold" in claims.best_batch_is_near(large).evidence
+    assert "capped near 25%" in claims.best_batch_is_near(large).evidence
 
 
 def test_refills_of_full_flushes_can_be_alike_or_not(frame: pd.DataFrame) -> None:

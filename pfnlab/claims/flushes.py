@@ -5,6 +5,7 @@ All but the measured one want a frame of `pfnlab.flushes.shootdowns`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pfnlab.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 NEAR_BEST = 1.10
+FIRST_ORDER_SHARE = 0.25  # of the threshold, up to which the formula's first order was tested
 CONSTANT_WITHIN = 2.0
 FLUSH_SIZES_APART = 8.0
 KERNEL_CEILING_PAGES = 33
@@ -30,12 +32,14 @@ def establishing_is_local(frame: pd.DataFrame) -> Verdict:
     require(frame, [*ABOUT, "unmapping", "n_cpus", "faults", "shootdowns", "evicted_chunks",
                     "costs", "fault_ns", "pass_ns", "stolen_ns"])  # fmt: skip
     passes = frame[frame["unmapping"] == PASS]
-    return joined(
-        {name: _local(rows) for name, rows in by_trace(passes)},
+    named = {name: _local(rows) for name, rows in by_trace(passes)}
+    verdict = joined(
+        named or {"no trace": Finding(None, "needs passes")},
         claim="T5",
         who="Ingo Molnar",
         statement="Establishing a mapping needs no remote shootdown, unmapping chunks does",
     )
+    return replace(verdict, evidence=verdict.evidence + _times(passes))
 
 
 def _local(rows: pd.DataFrame) -> Finding:
@@ -44,17 +48,28 @@ def _local(rows: pd.DataFrame) -> Finding:
     if keeping.empty or evicting.empty:
         return Finding(None, "needs a threshold that evicts something, and one that does not")
     sent = int(keeping["shootdowns"].max())
-    alike = evicting[evicting["shootdowns"] == evicting["shootdowns"].max()]
-    few, many = alike.iloc[0], alike.iloc[-1]
-    fault = " to ".join(dict.fromkeys(f"{r['fault_ns'] / r['faults']:,.0f}" for r in (few, many)))
-    at = f"from {few['n_cpus']} to {many['n_cpus']} CPUs ({few['costs']})"
+    evicted = evicting.iloc[int(evicting["shootdowns"].argmax())]
     return Finding(
         sent == 0 and bool(evicting["shootdowns"].gt(0).all()),
         f"{int(keeping['faults'].max()):,} faults that evicted nothing sent {sent:,} shootdowns, "
-        f"{few['faults']:,} that evicted {few['evicted_chunks']:,} chunks sent "
-        f"{few['shootdowns']:,}; {at} a fault takes {fault} ns and a shootdown "
-        f"{_a_pass(few, 'pass_ns')} to {_a_pass(many, 'pass_ns')} ns of its CPU, "
-        f"{_a_pass(few, 'stolen_ns')} to {_a_pass(many, 'stolen_ns')} ns of all others",
+        f"{evicted['faults']:,} that evicted {evicted['evicted_chunks']:,} chunks sent "
+        f"{evicted['shootdowns']:,}",
+    )
+
+
+def _times(passes: pd.DataFrame) -> str:
+    """Say what a fault and the shootdown of one replay take with few and with many CPUs."""
+    alike = passes[passes["shootdowns"] == passes["shootdowns"].max()]
+    if alike["n_cpus"].nunique() < 2:
+        return ""
+    alike = alike.sort_values("n_cpus", kind="stable")
+    few, many = alike.iloc[0], alike.iloc[-1]
+    fault = " to ".join(dict.fromkeys(f"{r['fault_ns'] / r['faults']:,.0f}" for r in (few, many)))
+    return (
+        f" By the costs {few['costs']}, from {few['n_cpus']} to {many['n_cpus']:,} CPUs, a fault "
+        f"takes {fault} ns, a shootdown {_a_pass(few, 'pass_ns')} to {_a_pass(many, 'pass_ns')} ns "
+        f"of its CPU and {_a_pass(few, 'stolen_ns')} to {_a_pass(many, 'stolen_ns')} ns of all "
+        f"others."
     )
 
 
@@ -126,11 +141,22 @@ def _near(rows: pd.DataFrame) -> Finding:
     return Finding(
         bool(ratio <= NEAR_BEST),
         f"{near['n_cpus']} CPUs ({near['costs']}): named {near['best_batch']:,.0f}, {of_limit:.0%} "
-        f"of the threshold, replayed "
-        f"{near['batch_chunks']:,} at {near['ns']:,.1f} ns an access, {ratio:.3f} times the best "
-        f"({best['batch_chunks']:,}); a batch of 1 takes {by_batch['ns'].iloc[0]:,.1f} ns",
+        f"of the threshold, replayed {near['batch_chunks']:,} at {near['ns']:,.1f} ns an access, "
+        f"{ratio:.3f} times the best ({best['batch_chunks']:,}){_capped(by_batch, best)}; a batch "
+        f"of 1 takes {by_batch['ns'].iloc[0]:,.1f} ns",
         -ratio,
     )
+
+
+def _capped(by_batch: pd.DataFrame, best: pd.Series[Any]) -> str:
+    """Say what a quarter of the threshold costs where the formula names more, beyond its reach."""
+    first = by_batch.iloc[0]
+    cap = FIRST_ORDER_SHARE * first["threshold_bytes"] / first["chunk_bytes"]
+    if first["best_batch"] <= cap:
+        return ""
+    near = by_batch.iloc[int(np.abs(np.log(by_batch["batch_chunks"] / cap)).argmin())]
+    ratio = near["ns"] / best["ns"] if best["ns"] else 1.0
+    return f", but capped near {FIRST_ORDER_SHARE:.0%} ({near['batch_chunks']:,}) {ratio:.3f} times"
 
 
 def lazy_purge_is_a_batch(frame: pd.DataFrame) -> Verdict:
