@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.costs import Costs, costs_of
+from pfnlab.errors import ParameterError
 from pfnlab.frames import require
 from pfnlab.grid import priced, sweep
 from pfnlab.params import PARAMETERS, Params
@@ -29,6 +30,7 @@ from pfnlab.trace import Trace
 PASS, LAZY, AHEAD = "pass", "lazy purge", "lazy purge ahead"
 #: Share of the threshold by which it is moved to measure how the miss ratio falls with it.
 SLOPE_STEP = 0.05
+_BELOW_AND_ABOVE = (1 - SLOPE_STEP, 1 + SLOPE_STEP)
 #: Quarantines replayed, as batches of so many granules, beside those of `lazy_max_pages`.
 LAZY_BATCHES = tuple(8**power for power in range(1, 8))
 #: Full flushes below which the refills of one are no average.
@@ -63,9 +65,16 @@ def shootdowns(
         ``single_passes`` (those that evicted exactly one chunk), ``miss_slope`` (fall of the miss
         ratio a chunk of threshold, where a chunk is a granule), ``best_batch``, and for the lazy
         purges what they withhold and the ``collateral_refills`` of TLBs after full flushes.
+
+    Raises
+    ------
+    TraceError, ParameterError
+        For what a sweep refuses, and for a policy other than lra.
     """
+    if params.policy != "lra":
+        raise ParameterError("policy", params.policy, "must be lra where unmapping is lazy")
     asked = dict(axes or {})
-    machines = {name: asked.pop(name, ()) for name in _MACHINE}
+    machines = {name: _checked(name, asked.pop(name, ())) for name in _MACHINE}
     looked = lookups_of(trace, params)
     anywhere = params.replace(flush_ceiling_pages=_ANY_CEILING)
     grid = sweep(looked, anywhere, skip_invalid=True, **asked)
@@ -110,7 +119,7 @@ def _batches(
     """Replay batches of granules: powers of two, the lazy ones, and the one the formula names."""
     limit = params.threshold_bytes // params.granule_bytes
     single = params.replace(batch_chunks=1)
-    near = [round(limit * share) * params.granule_bytes for share in _around(1.0)]
+    near = [round(limit * share) * params.granule_bytes for share in _BELOW_AND_ABOVE]
     around = sweep(trace, single, threshold_bytes=[params.threshold_bytes, *near])
     here, below, above = around["miss_ratio"]
     slope = (below - above) / max(np.ptp(around["threshold_bytes"]) / params.granule_bytes, 1)
@@ -119,10 +128,6 @@ def _batches(
     batches |= set(quarantines(params, cpus))
     rows = sweep(trace, params, batch_chunks=sorted(batches))
     return rows.assign(miss_of_one=here, miss_slope=slope)
-
-
-def _around(share: float) -> tuple[float, float]:
-    return share * (1 - SLOPE_STEP), share * (1 + SLOPE_STEP)
 
 
 def _sizes(params: Params) -> dict[str, int]:
@@ -182,6 +187,8 @@ def lazily(
     lookups: Lookups, params: Params, cpus: Iterable[int], chunk_sizes: Iterable[int] = ()
 ) -> pd.DataFrame:
     """Replay the quarantines that fit below the threshold, and each chunk size without one.
+
+    A chunk of `params` must be one granule, so that a quarantine is a batch of whole chunks.
 
     Returns
     -------
@@ -254,13 +261,22 @@ def on_machines(
         A preset's name or a `Costs`.
     n_cpus, flush_ceiling_pages
         More CPU counts with the ceiling of `params`, and more ceilings with its CPUs.
+
+    Raises
+    ------
+    ParameterError
+        For a machine that `Params` would refuse.
     """
     machine = (params.n_cpus, params.flush_ceiling_pages)
-    by_cpus = [(int(n), machine[1]) for n in n_cpus]
-    by_ceiling = [(machine[0], int(pages)) for pages in flush_ceiling_pages]
+    by_cpus = [(n, machine[1]) for n in _checked("n_cpus", n_cpus)]
+    by_ceiling = [(machine[0], n) for n in _checked("flush_ceiling_pages", flush_ceiling_pages)]
     machines = pd.DataFrame(sorted({machine, *by_cpus, *by_ceiling}), columns=list(_MACHINE))
     rows = replays.drop(columns=list(_MACHINE), errors="ignore").merge(machines, how="cross")
     return _priced(rows, costs)
+
+
+def _checked(name: str, values: Iterable[Any]) -> list[int]:
+    return [int(PARAMETERS[name].parse(value)) for value in values]
 
 
 def replays(frame: pd.DataFrame) -> pd.DataFrame:

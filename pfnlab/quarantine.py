@@ -26,8 +26,7 @@ OS_PAGE_BYTES = 4096
 #: Second-level data TLB of a server core; a judgement: 1536 (Skylake) to 3072 (Zen 4) entries.
 TLB_ENTRIES = 2048
 _LAZY_BYTES = 32 * MIB
-_TABLE_BYTES = 80  # of one granule that is touched, its chunk included
-_EVENT_BYTES = 40
+_EVENT_BYTES = 120  # of one access and, at most, of the granule and the chunk that it touches
 
 
 def lazy_max_pages(n_cpus: int) -> int:
@@ -143,7 +142,6 @@ class Lookups:
         limits = self._limits(params, withheld_bytes, ahead)
         if tlb_entries < 1 or tlb_entries & (tlb_entries - 1):
             raise ParameterError("tlb_entries", tlb_entries, "must be a power of two")
-        check_fits(_TABLE_BYTES * len(self.touched), "trace", "?", "the tables of its granules")
         chunks = self.touched // (params.chunk_bytes // params.granule_bytes)
         starts = np.flatnonzero(np.diff(chunks, prepend=-1))
         state = _state(len(self.touched), len(starts), tlb_entries)

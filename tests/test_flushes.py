@@ -124,9 +124,21 @@ def test_nothing_to_evict_is_no_error(params: pfnlab.Params) -> None:
     assert (empty["event_ns"] == 0).all()
 
 
-def test_an_unknown_axis_is_refused(trace: pfnlab.Trace, params: pfnlab.Params) -> None:
-    with pytest.raises(pfnlab.ParameterError, match="did you mean 'chunk_bytes'"):
-        flushes.shootdowns(trace, params, "hvo-8s", {"chunk_byte": [4096]})
+@pytest.mark.parametrize(
+    ("changes", "axes", "message"),
+    [
+        ({}, {"chunk_byte": [4096]}, "did you mean 'chunk_bytes'"),
+        ({}, {"n_cpus": [0]}, "n_cpus=0: must be between 1"),
+        ({}, {"flush_ceiling_pages": [1.5]}, "flush_ceiling_pages=1.5: must be an int"),
+        ({"policy": "lru"}, {}, "policy='lru': must be lra"),
+    ],
+)
+def test_what_can_not_be_measured_is_refused(
+    changes: dict[str, Any], axes: dict[str, Any], message: str, params: pfnlab.Params
+) -> None:
+    few = pfnlab.Trace(np.arange(10) * 64)
+    with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
+        flushes.shootdowns(few, params.replace(**changes), "hvo-8s", axes)
 
 
 # --- The best batch ---------------------------------------------------------------------------
