@@ -1,7 +1,7 @@
 """Schemes without faults: what they take follows from the region and from which pages are pinned.
 
 Sources of the formulas are in the README's list; the static arrays and device-dax's deduplication
-are held against a real kernel in the tests (`data/struct_page_cost.csv`).
+are held against a real kernel in the tests (`data/measured/struct_page_cost.csv`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,16 @@
 
 from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.drawing import png
+from pfnlab.figures.flushes import lazy_purge, shootdowns
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
-__all__ = ["any_sweep", "chunk_size", "eviction_threshold", "png", "region_size", "schemes"]
+__all__ = [
+    "any_sweep",
+    "chunk_size",
+    "eviction_threshold",
+    "lazy_purge",
+    "png",
+    "region_size",
+    "schemes",
+    "shootdowns",
+]
