@@ -22,7 +22,7 @@ class Cost:
     """Time in ns that the counts of one replay stand for, under the costs `costs`.
 
     ``fault_ns`` to ``refault_ns`` are totals that the callers themselves spend, ``initiator_ns``
-    their sum and ``event_ns`` that sum an access. ``stolen_ns`` is what shootdowns take from all
+    their sum and ``event_ns`` that sum a legal access. ``stolen_ns`` is what shootdowns take from all
     other CPUs, and is in none of the others.
     """
 
@@ -133,7 +133,9 @@ class Costs:
         sizes
             A `Params`, or what has its fields as arrays.
         """
-        lookup = self.lookup_ns(sizes) * (counts["accesses"] - counts["atomic_faults"])
+        # What is illegal takes no time, and must not make the rest look fast.
+        legal = counts["accesses"] - counts["atomic_faults"]
+        lookup = self.lookup_ns(sizes) * legal
         fault = self.populate_ns(sizes) * counts["faults"]
         evict = self.unmap_ns(sizes) * counts["evicted_granules"]
         passes = self.pass_ns(sizes) * counts["shootdowns"]
@@ -147,7 +149,7 @@ class Costs:
             "refault_ns": refault,
             "initiator_ns": initiator,
             "stolen_ns": self._stolen_ns(counts, sizes),
-            "event_ns": initiator / np.maximum(counts["accesses"], 1),  # 0 ns where nothing is
+            "event_ns": initiator / np.maximum(legal, 1),  # 0 ns where nothing is
         }
 
     def populate_ns(self, sizes: Sizes) -> Any:
