@@ -1,0 +1,247 @@
+"""Callers that can't sleep (T11): how often they would fault, and what each remedy changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pfnlab.costs import Costs
+from pfnlab.edits import Added, atomic_of, ops_of, replaced, with_events
+from pfnlab.engine import replay, reserve_needed
+from pfnlab.errors import ParameterError, TraceError
+from pfnlab.grid import points, priced
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.replayable import Replayable
+from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.trace import Trace
+
+#: Remedies, by the names that frames give them.
+NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
+    "none",
+    "pin for the I/O",
+    "prefault",
+    "prefault and pin",
+    "reserve",
+    "smallest reserve",
+)
+#: Events that a prefault comes before its atomic call, where the caller names no others.
+LEAD_EVENTS = (0, 1024, 65536)
+#: What `note` says where there is nothing to remedy.
+NO_ATOMIC_CALLS = "no call that looks up a descriptor is atomic"
+
+Flags = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+
+
+def atomic_calls(trace: Trace) -> Flags:
+    """Return which events are LOOKUPs or GETs of a caller that can't sleep, bool."""
+    return np.asarray(atomic_of(trace) & (ops_of(trace) != PUT))
+
+
+def prefaulted(trace: Trace, lead_events: int = 0, *, held: bool = False) -> Trace:
+    """Return a trace whose atomic calls were prefaulted: looked up before, by a caller that sleeps.
+
+    Each atomic LOOKUP or GET gets a sleepable LOOKUP of its page `lead_events` events earlier (at
+    the start of the trace if that is earlier still). Eviction in between can undo it, unless it is
+    `held`: then it is a GET, dropped right after the atomic call, and no such call can fault. That
+    a PUT without a GET drops it is not prevented.
+
+    Parameters
+    ----------
+    lead_events
+        Events between the prefault and its call; 0 is right before it, where the caller is about
+        to take a lock. A submitter in softirq has no such moment: for it this is what somebody
+        earlier, who can sleep, would have to do.
+    held
+        Whether the prefault takes a reference for the time in between.
+
+    Raises
+    ------
+    ParameterError
+        If `lead_events` is negative or no int.
+    """
+    lead = _checked_lead(lead_events)
+    calls = np.flatnonzero(atomic_calls(trace))
+    if not len(calls):
+        return trace
+    op = np.full(len(calls), GET if held else LOOKUP, np.uint8)
+    added = Added(before=np.maximum(calls - lead, 0), of=calls, ops=op)
+    if held:
+        drops = np.full(len(calls), PUT, np.uint8)
+        added = Added.all(Added(before=calls + 1, of=calls, ops=drops), added)
+    made_by = f"prefaulted(lead_events={lead}, held={held})"
+    return with_events(trace, added, made_by=made_by)
+
+
+def _checked_lead(lead_events: object) -> int:
+    whole = isinstance(lead_events, int | np.integer) and not isinstance(lead_events, bool)
+    if not whole or lead_events < 0:  # type: ignore[operator]
+        raise ParameterError("lead_events", lead_events, "must be a number of events, 0 or more")
+    return int(lead_events)  # type: ignore[call-overload,no-any-return]
+
+
+def pinned_for_io(trace: Trace) -> Trace:
+    """Return a trace whose requests pin what their completions look up.
+
+    An atomic LOOKUP is taken for the completion of the latest sleepable LOOKUP of its page that
+    has no completion yet: that one becomes a GET and the completion a PUT. Others stay as they
+    are. Which of two requests for one page completes first does not matter: their pins are alike.
+    """
+    atomic = atomic_of(trace)
+    lookups = np.flatnonzero(ops_of(trace) == LOOKUP)
+    if not atomic[lookups].any() or atomic[lookups].all():
+        return trace
+    lookups = lookups[np.argsort(trace.pfns[lookups], kind="stable")]  # page by page
+    completes = atomic[lookups]
+    paired = _paired(trace.pfns[lookups], completes)
+    ops = ops_of(trace).copy()
+    ops[lookups[paired]] = np.where(completes[paired], PUT, GET)
+    return replaced(trace, {"ops": ops}, made_by="pinned_for_io()")
+
+
+def _paired(pages: npt.NDArray[Any], closes: Flags) -> Flags:
+    """Return which brackets of each page have a partner, bool; pages are in order.
+
+    A closing bracket has none if it takes its page's balance below all that was before; an
+    opening one has one if the balance later falls below what it rose to.
+    """
+    page = np.cumsum(np.diff(pages, prepend=pages[:1]) != 0, dtype=np.int64)
+    balance = np.cumsum(np.where(closes, -1, 1), dtype=np.int64)
+    first = np.flatnonzero(np.diff(page, prepend=-1))
+    before = balance[first] - np.where(closes[first], -1, 1)
+    balance -= before[page]
+    # Apart by more than any balance, so that one page's least is never another's.
+    apart = page * (2 * len(pages) + 2)
+    low = np.minimum.accumulate(np.minimum(balance, 0) - apart) + apart
+    low_before = np.concatenate([[0], low[:-1]])
+    low_before[first] = 0
+    later = np.minimum.accumulate((balance + apart)[::-1])[::-1] - apart
+    low_after = np.append(later[1:], 0)
+    last = np.append(first[1:], len(pages)) - 1
+    low_after[last] = balance[last]
+    return np.where(closes, balance >= low_before, low_after < balance)
+
+
+def smallest_reserve(trace: Replayable, params: Params) -> int:
+    """Return the fewest `reserve_granules` that make a trace legal: no atomic call fails.
+
+    One replay, for any trace (`engine.reserve_needed` says why that is exact). 0 if none is
+    needed; as many granules as atomic callers touch if nobody else ever faults, for only a
+    sleepable fault refills the reserve.
+
+    Raises
+    ------
+    TraceError, ParameterError
+        As `replay`.
+    """
+    return reserve_needed(trace, params)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """One row of `atomic_remedies`: the trace and the reserve that are replayed."""
+
+    name: str
+    trace: Replayable
+    reserve_granules: int = 0
+    lead_events: int = 0
+
+
+def atomic_remedies(
+    trace: Replayable,
+    params: Params,
+    costs: str | Costs | None = None,
+    *,
+    lead_events: Sequence[int] = LEAD_EVENTS,
+    **axes: Sequence[Any],
+) -> pd.DataFrame:
+    """Replay a trace as it is and under every remedy; one row a remedy and point of the grid.
+
+    Parameters
+    ----------
+    trace, params, costs
+        As for `sweep`; the trace must be in memory.
+    lead_events
+        How early prefaults come, as for `prefaulted`; one that is held comes as early as the
+        earliest of them.
+    **axes
+        As for `sweep`; `reserve_granules` lists the reserves to try.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``remedy`` (``none``, ``pin for the I/O``, ``prefault``, ``prefault and pin``, ``reserve``,
+        ``smallest reserve``), ``lead_events``, parameters and counters; ``atomic_calls`` of the
+        trace as it is, ``illegal_share`` (the atomic calls that fail, of these), ``events_added``,
+        ``faults_added``, ``dram_bytes`` (peak of descriptors and page tables, and the reserve) and
+        ``note``, which says so if no call is atomic.
+
+    Raises
+    ------
+    TraceError, ParameterError
+        As `sweep`; also for a trace that is not in memory, or a negative lead.
+    """
+    if not isinstance(trace, Trace):
+        raise TraceError(f"trace {trace.name!r}: must be in memory for remedies to change it")
+    leads = [_checked_lead(lead) for lead in lead_events]
+    reserves = axes.pop("reserve_granules", ())
+    changed = list(_changed(trace, leads))
+    frames = []
+    for point in points(params, axes, skip_invalid=True):
+        shares_of_footprint = point.share == "threshold_of_footprint"
+        footprint = trace.footprint_bytes(point.params)
+        whole = footprint if shares_of_footprint else point.params.vmemmap_bytes
+        chosen = point.with_threshold(whole) if point.share else point.params
+        about = {"footprint_bytes": footprint} | ({point.share: point.value} if point.share else {})
+        rows = _rows(trace, [*changed, *_reserves(trace, chosen, reserves)], chosen)
+        frames.append(pd.DataFrame([about | row for row in rows]))
+    frame = pd.concat(frames, ignore_index=True)
+    return priced(frame, costs) if costs is not None else frame
+
+
+def _changed(trace: Trace, leads: list[int]) -> Iterator[Remedy]:
+    """Yield the remedies that change the trace, each of which is made once."""
+    yield Remedy(name=NONE, trace=trace)
+    yield Remedy(name=PINNED, trace=pinned_for_io(trace))
+    for lead in leads:
+        yield Remedy(name=PREFAULTED, trace=prefaulted(trace, lead), lead_events=lead)
+    if leads:
+        lead = max(leads)
+        yield Remedy(name=HELD, trace=prefaulted(trace, lead, held=True), lead_events=lead)
+
+
+def _reserves(trace: Trace, params: Params, reserves: Sequence[Any]) -> Iterator[Remedy]:
+    for value in reserves:
+        reserve = PARAMETERS["reserve_granules"].parse(value)
+        yield Remedy(name=RESERVE, trace=trace, reserve_granules=int(reserve))
+    yield Remedy(name=SMALLEST, trace=trace, reserve_granules=smallest_reserve(trace, params))
+
+
+def _rows(trace: Trace, remedies: list[Remedy], params: Params) -> list[dict[str, Any]]:
+    """Replay the remedies, the first of which is none, under one configuration."""
+    n_calls = int(np.count_nonzero(atomic_calls(trace)))
+    rows: list[dict[str, Any]] = []
+    for remedy in remedies:
+        chosen = params.replace(reserve_granules=remedy.reserve_granules)
+        result = replay(remedy.trace, chosen)
+        reserve_bytes = chosen.reserve_granules * chosen.granule_bytes
+        rows.append(
+            {
+                "remedy": remedy.name,
+                "lead_events": remedy.lead_events,
+                **chosen.as_dict(),
+                **result.counts(),
+                "atomic_calls": n_calls,
+                "illegal_share": result.atomic_faults / n_calls if n_calls else 0.0,
+                "events_added": len(remedy.trace) - len(trace),
+                "faults_added": result.faults - (rows[0]["faults"] if rows else result.faults),
+                "dram_bytes": result.peak_resident_bytes + result.page_table_bytes + reserve_bytes,
+                "note": "" if n_calls else NO_ATOMIC_CALLS,
+            }
+        )
+    return rows
