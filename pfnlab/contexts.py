@@ -21,7 +21,8 @@ from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
 
 #: Remedies, by the names that frames give them.
-NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
+UNPINNED, NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
+    "pins taken away",
     "none",
     "pin for the I/O",
     "prefault",
@@ -30,7 +31,7 @@ NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
     "smallest reserve",
 )
 #: Events that a prefault comes before its atomic call, where the caller names no others.
-LEAD_EVENTS = (0, 1024, 65536)
+LEAD_EVENTS = (1024, 65536)
 #: What `note` says where there is nothing to remedy.
 NO_ATOMIC_CALLS = "no call that looks up a descriptor is atomic"
 
@@ -104,6 +105,17 @@ def pinned_for_io(trace: Trace) -> Trace:
     return replaced(trace, {"ops": ops}, made_by="pinned_for_io()")
 
 
+def unpinned(trace: Trace) -> Trace:
+    """Return a trace that takes no references: GETs and PUTs look their pages up instead.
+
+    Its completions are those of requests that pinned nothing; `pinned_for_io` is the inverse for
+    requests whose submitters sleep and whose completions do not.
+    """
+    if trace.ops is None:
+        return trace
+    return replaced(trace, {"ops": None}, made_by="unpinned()")
+
+
 def _paired(pages: npt.NDArray[Any], closes: Flags) -> Flags:
     """Return which brackets of each page have a partner, bool; pages are in order.
 
@@ -144,10 +156,11 @@ def smallest_reserve(trace: Replayable, params: Params) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """One row of `atomic_remedies`: the trace and the reserve that are replayed."""
+    """One row of `atomic_remedies`: what is replayed, and its atomic calls before the remedy."""
 
     name: str
-    trace: Replayable
+    trace: Trace
+    n_calls: int
     reserve_granules: int = 0
     lead_events: int = 0
 
@@ -167,8 +180,7 @@ def atomic_remedies(
     trace, params, costs
         As for `sweep`; the trace must be in memory.
     lead_events
-        How early prefaults come, as for `prefaulted`; one that is held comes as early as the
-        earliest of them.
+        How early prefaults come, as for `prefaulted`; one that is held is tried with the last.
     **axes
         As for `sweep`; `reserve_granules` lists the reserves to try.
 
@@ -176,10 +188,12 @@ def atomic_remedies(
     -------
     pandas.DataFrame
         ``remedy`` (``none``, ``pin for the I/O``, ``prefault``, ``prefault and pin``, ``reserve``,
-        ``smallest reserve``), ``lead_events``, parameters and counters; ``atomic_calls`` of the
-        trace as it is, ``illegal_share`` (the atomic calls that fail, of these), ``events_added``,
-        ``faults_added``, ``dram_bytes`` (peak of descriptors and page tables, and the reserve) and
-        ``note``, which says so if no call is atomic.
+        ``smallest reserve``; and ``pins taken away``, what would be illegal without those that the
+        trace has), ``lead_events``, parameters and counters; ``atomic_calls`` before the remedy,
+        ``illegal_share`` (those that fail, of these), ``events_added``, ``faults_added`` (a call
+        that fails does not fault, so one that no longer fails may add one), ``dram_bytes`` (peak
+        of descriptors and of page tables, and the reserve), and ``note``, which says so if no
+        call is atomic.
 
     Raises
     ------
@@ -205,43 +219,51 @@ def atomic_remedies(
 
 
 def _changed(trace: Trace, leads: list[int]) -> Iterator[Remedy]:
-    """Yield the remedies that change the trace, each of which is made once."""
-    yield Remedy(name=NONE, trace=trace)
-    yield Remedy(name=PINNED, trace=pinned_for_io(trace))
+    """Yield what needs no reserve; each changed trace is made once for all points."""
+    bare = unpinned(trace)
+    if trace.has_ops:
+        yield Remedy(name=UNPINNED, trace=bare, n_calls=_n_calls(bare))
+    n_calls = _n_calls(trace)
+    yield Remedy(name=NONE, trace=trace, n_calls=n_calls)
+    yield Remedy(name=PINNED, trace=pinned_for_io(trace), n_calls=n_calls)
     for lead in leads:
-        yield Remedy(name=PREFAULTED, trace=prefaulted(trace, lead), lead_events=lead)
-    if leads:
-        lead = max(leads)
-        yield Remedy(name=HELD, trace=prefaulted(trace, lead, held=True), lead_events=lead)
+        ahead = prefaulted(trace, lead)
+        yield Remedy(name=PREFAULTED, trace=ahead, n_calls=n_calls, lead_events=lead)
+    for lead in leads[-1:]:
+        ahead = prefaulted(trace, lead, held=True)
+        yield Remedy(name=HELD, trace=ahead, n_calls=n_calls, lead_events=lead)
+
+
+def _n_calls(trace: Trace) -> int:
+    return int(np.count_nonzero(atomic_calls(trace)))
 
 
 def _reserves(trace: Trace, params: Params, reserves: Sequence[Any]) -> Iterator[Remedy]:
-    for value in reserves:
-        reserve = PARAMETERS["reserve_granules"].parse(value)
-        yield Remedy(name=RESERVE, trace=trace, reserve_granules=int(reserve))
-    yield Remedy(name=SMALLEST, trace=trace, reserve_granules=smallest_reserve(trace, params))
+    tried = [(RESERVE, int(PARAMETERS["reserve_granules"].parse(value))) for value in reserves]
+    for name, reserve in [*tried, (SMALLEST, smallest_reserve(trace, params))]:
+        yield Remedy(name=name, trace=trace, n_calls=_n_calls(trace), reserve_granules=reserve)
 
 
 def _rows(trace: Trace, remedies: list[Remedy], params: Params) -> list[dict[str, Any]]:
-    """Replay the remedies, the first of which is none, under one configuration."""
-    n_calls = int(np.count_nonzero(atomic_calls(trace)))
-    rows: list[dict[str, Any]] = []
-    for remedy in remedies:
-        chosen = params.replace(reserve_granules=remedy.reserve_granules)
-        result = replay(remedy.trace, chosen)
-        reserve_bytes = chosen.reserve_granules * chosen.granule_bytes
-        rows.append(
-            {
-                "remedy": remedy.name,
-                "lead_events": remedy.lead_events,
-                **chosen.as_dict(),
-                **result.counts(),
-                "atomic_calls": n_calls,
-                "illegal_share": result.atomic_faults / n_calls if n_calls else 0.0,
-                "events_added": len(remedy.trace) - len(trace),
-                "faults_added": result.faults - (rows[0]["faults"] if rows else result.faults),
-                "dram_bytes": result.peak_resident_bytes + result.page_table_bytes + reserve_bytes,
-                "note": "" if n_calls else NO_ATOMIC_CALLS,
-            }
-        )
-    return rows
+    """Replay all remedies under one configuration."""
+    rows = [_row(remedy, len(trace), params) for remedy in remedies]
+    faults = next(row["faults"] for row in rows if row["remedy"] == NONE)
+    return [row | {"faults_added": row["faults"] - faults} for row in rows]
+
+
+def _row(remedy: Remedy, n_events: int, params: Params) -> dict[str, Any]:
+    chosen = params.replace(reserve_granules=remedy.reserve_granules)
+    result = replay(remedy.trace, chosen)
+    reserve_bytes = chosen.reserve_granules * chosen.granule_bytes
+    n_calls = remedy.n_calls
+    return {
+        "remedy": remedy.name,
+        "lead_events": remedy.lead_events,
+        **chosen.as_dict(),
+        **result.counts(),
+        "atomic_calls": n_calls,
+        "illegal_share": result.atomic_faults / n_calls if n_calls else 0.0,
+        "events_added": len(remedy.trace) - n_events,
+        "dram_bytes": result.peak_resident_bytes + result.page_table_bytes + reserve_bytes,
+        "note": "" if n_calls else NO_ATOMIC_CALLS,
+    }

@@ -1,6 +1,7 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
+from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
-__all__ = ["any_sweep", "chunk_size", "eviction_threshold", "png", "region_size"]
+__all__ = ["any_sweep", "atomic_context", "chunk_size", "eviction_threshold", "png", "region_size"]
