@@ -33,6 +33,11 @@ CHAPTERS = (
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
+    Chapter(
+        "06_atomic_context",
+        (claims.atomic_calls_fault, claims.a_remedy_suffices),
+        figures.atomic_context,
+    ),
 )
 
 
