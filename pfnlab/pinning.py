@@ -1,0 +1,336 @@
+"""Pins (T13): what may not be evicted, what eviction destroys, and how large DRAM really gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.edits import Added, ops_of, replaced, with_events, without_events
+from pfnlab.engine import replay
+from pfnlab.errors import ParameterError, TraceError
+from pfnlab.geometry import Geometry
+from pfnlab.grid import points, priced
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.replayable import Replayable
+from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.trace import Trace
+from pfnlab.workloads.draws import chances, key_of, words_at
+
+#: Pins of a row, by the names that frames give them.
+RECORDED, NO_PINS, IDLE, LIFE = "as recorded", "none", "until idle", "for life"
+#: Accesses that a page stays pinned after its last one, and shares of pages that are ever pinned,
+#: where the caller names no others.
+HOLD_EVENTS = (64, 4096, 65536)
+PINNED_SHARES = (1.0, 0.01)
+
+Flags = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+
+
+def repinned(
+    trace: Trace, hold_events: int | None, *, pinned_share: float = 1.0, seed: int = 0
+) -> Trace:
+    """Return the accesses of a trace under pins of another length.
+
+    The trace's PUTs are dropped and its GETs become LOOKUPs. Then a page is pinned by an access
+    and stays pinned until `hold_events` accesses to other pages have passed without one to it:
+    0 is I/O that completes at once, a few thousand a mapping that is torn down when it is idle.
+    None pins a page from its first access to its last, which is the life of a mapping as far as
+    the trace can tell. All callers can sleep.
+
+    Parameters
+    ----------
+    pinned_share
+        Share of the pages that are ever pinned, drawn page by page; the others are only looked up.
+    seed
+        Draws them.
+
+    Raises
+    ------
+    ParameterError
+        If `hold_events` is negative or no int, or the share no number from 0 to 1.
+    """
+    hold = _checked_hold(hold_events)
+    chosen_share = _checked_share(pinned_share)
+    made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
+    bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
+    bare = replaced(bare, {"ops": None, "atomic": None}, made_by="repinned")
+    draws = words_at(key_of(seed, "pinned"), bare.pfns.astype(np.int64))
+    pinned = np.flatnonzero(chances(draws, chosen_share))
+    if not len(pinned):
+        return bare
+    order = pinned[np.argsort(bare.pfns[pinned], kind="stable")]  # page by page
+    begins, ends = _periods(bare.pfns[order], order, hold)
+    ops = np.full(len(bare), LOOKUP, np.uint8)
+    ops[order[begins]] = GET
+    last = order[ends]
+    drop = last + 1 + (hold or 0)
+    by_time = np.argsort(drop, kind="stable")
+    last, drop = last[by_time], drop[by_time]
+    seen = drop <= len(bare)  # later ones stay pinned at the end
+    puts = Added(before=drop[seen], of=last[seen], ops=np.full(int(seen.sum()), PUT, np.uint8))
+    return with_events(replaced(bare, {"ops": ops}, made_by="repinned"), puts, made_by="repinned")
+
+
+def _periods(
+    pages: npt.NDArray[Any], accesses: Int64s, hold: int | None
+) -> tuple[Flags, Flags]:
+    """Return which accesses begin and end a page's pinned period, bool; pages are in order."""
+    new_page = np.diff(pages) != 0
+    apart = new_page if hold is None else new_page | (np.diff(accesses) > hold)
+    return np.concatenate([[True], apart]), np.concatenate([apart, [True]])
+
+
+def _checked_hold(hold_events: object) -> int | None:
+    if hold_events is None:
+        return None
+    whole = isinstance(hold_events, int | np.integer) and not isinstance(hold_events, bool)
+    if not whole or hold_events < 0:  # type: ignore[operator]
+        requirement = "must be None or a number of events, 0 or more"
+        raise ParameterError("hold_events", hold_events, requirement)
+    return int(hold_events)  # type: ignore[call-overload,no-any-return]
+
+
+def _checked_share(share: object) -> float:
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ParameterError("pinned_share", share, "must be a number from 0 to 1")
+    return float(share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evictability:
+    """How many of the chunks that a trace has touched one reclaim pass could unmap.
+
+    Attributes
+    ----------
+    chunks, evictable_chunks
+        Chunks with a resident granule, and those of them without a live pin, as replayed.
+    pinned_pages, pages
+        Pages with a live pin, and all pages of these chunks.
+    chunk_pages
+        Pages of one chunk.
+    """
+
+    chunks: int
+    evictable_chunks: int
+    pinned_pages: int
+    pages: int
+    chunk_pages: int
+
+    @property
+    def evictable_share(self) -> float:
+        """Share of the chunks that can be unmapped; 1.0 if there are none."""
+        return self.evictable_chunks / self.chunks if self.chunks else 1.0
+
+    @property
+    def pinned_page_share(self) -> float:
+        """The q of the closed form: share of the pages that are pinned."""
+        return self.pinned_pages / self.pages if self.pages else 0.0
+
+    @property
+    def independent_share(self) -> float:
+        """What `evictable_share` would be, were each page pinned by chance alone: (1-q)^n."""
+        return float((1.0 - self.pinned_page_share) ** self.chunk_pages)
+
+
+def evictability(trace: Trace, params: Params, n_events: int | None = None) -> Evictability:
+    """Return what one reclaim pass could unmap after the first `n_events` events (None: all).
+
+    It is replayed: nothing is evicted before, then one fault elsewhere makes a pass that may
+    unmap everything. `params.threshold_bytes` and `batch_chunks` are not looked at; callers can
+    all sleep.
+
+    Raises
+    ------
+    TraceError
+        If the trace does not fit the region.
+    """
+    trace.check(params)
+    n = len(trace) if n_events is None else min(n_events, len(trace))
+    pfns, ops = trace.pfns[:n].astype(np.int64), ops_of(trace)[:n]
+    geometry = Geometry.of(params)
+    # Behind the region: a chunk that is filled, so that no threshold is below one chunk, and
+    # one whose first fault finds everything resident that there is room for.
+    behind = params.first_pfn + geometry.n_chunks * geometry.chunk_pfns
+    filler = behind + np.arange(0, geometry.chunk_pfns, geometry.granule_pfns)
+    added = np.append(filler, behind + geometry.chunk_pfns)
+    touched = geometry.footprint_bytes(pfns[ops != PUT]) if n else 0
+    full = params.replace(
+        region_bytes=(geometry.n_chunks + 2) * geometry.chunk_pfns * params.page_bytes,
+        threshold_bytes=touched + params.chunk_bytes,
+        batch_chunks=PARAMETERS["batch_chunks"].maximum,
+        policy="lra",
+    )
+    probed = Trace(
+        np.concatenate([pfns, added]),
+        ops=np.concatenate([ops, np.full(len(added), LOOKUP, np.uint8)]),
+        page_bytes=trace.page_bytes,
+    )
+    result = replay(probed, full)
+    evictable = result.evicted_chunks - 1  # the filler
+    chunks = evictable + result.pinned_skips
+    return Evictability(
+        chunks=chunks,
+        evictable_chunks=evictable,
+        pinned_pages=len(pinned_pages(trace, n)),
+        pages=chunks * geometry.chunk_pfns,
+        chunk_pages=geometry.chunk_pfns,
+    )
+
+
+def pinned_pages(trace: Trace, n_events: int) -> Int64s:
+    """Return the pfns that have a live pin after the first `n_events` events, in order, int64.
+
+    A PUT without a GET drops nothing, as in DESIGN 5.
+    """
+    ops = ops_of(trace)[:n_events]
+    counted = np.flatnonzero(ops != LOOKUP)
+    if not len(counted):
+        return np.zeros(0, np.int64)
+    counted = counted[np.argsort(trace.pfns[counted], kind="stable")]  # page by page
+    pages = trace.pfns[counted].astype(np.int64)
+    step = np.where(ops[counted] == GET, 1, -1)
+    balance = np.cumsum(step)
+    first = np.flatnonzero(np.diff(pages, prepend=pages[0] - 1))
+    last = np.append(first[1:], len(pages)) - 1
+    before = balance[first] - step[first]
+    # The balance without the PUTs that found no GET: each of those made a new least.
+    low = np.minimum(np.minimum.reduceat(balance, first), before)
+    return np.asarray(pages[first][balance[last] > low])
+
+
+def scattered(trace: Trace, params: Params, n_events: int, seed: int = 0) -> Trace:
+    """Return a trace of the same chunks, with as many pins placed independently at random.
+
+    It touches one page of every chunk that the first `n_events` events touch, then pins each page
+    of these chunks with the probability that makes as many pins on average.
+    """
+    geometry = Geometry.of(params)
+    accessed = ops_of(trace)[:n_events] != PUT
+    chunks = np.unique(geometry.chunks_of(trace.pfns[:n_events][accessed]))
+    touched = geometry.first_pfns_of(chunks)
+    pages = (touched[:, None] + np.arange(geometry.chunk_pfns)).ravel()
+    pages = pages[pages < params.first_pfn + params.n_pages]
+    share = len(pinned_pages(trace, n_events)) / max(len(pages), 1)
+    gets = pages[chances(words_at(key_of(seed, "scattered"), pages), share)]
+    ops = np.repeat(np.array([LOOKUP, GET], np.uint8), (len(touched), len(gets)))
+    return Trace(np.concatenate([touched, gets]), ops=ops, page_bytes=trace.page_bytes)
+
+
+def pins_compared(
+    trace: Replayable,
+    params: Params,
+    costs: str | Costs = DEFAULT_PRESET,
+    *,
+    hold_events: Sequence[int] = HOLD_EVENTS,
+    pinned_shares: Sequence[float] = PINNED_SHARES,
+    at: float = 0.5,
+    **axes: Sequence[Any],
+) -> pd.DataFrame:
+    """Replay the accesses of a trace under pins of every length; one row a kind and grid point.
+
+    The kinds are the trace's pins ``as recorded``, ``none``, pins ``until idle`` for each of
+    `hold_events` and pins ``for life``, the last two on each of `pinned_shares` of the pages (see
+    `repinned`). All callers can sleep: what atomic ones may not do is the question of
+    `atomic_remedies`.
+
+    Parameters
+    ----------
+    trace, params, costs, **axes
+        As for `sweep`; the trace must be in memory, and have GETs.
+    at
+        Share of a row's events after which it is asked what could be evicted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pins``, ``hold_events`` (those of the whole trace for life), ``pinned_share``, parameters,
+        counters and times; of the moment `at` the ``evictable_share`` of the chunks, the
+        ``pinned_page_share`` q, ``independent_share`` (1-q)^n, ``scattered_share``, the replay of
+        as many pins placed at random, and ``chunks``; ``events_added``; and
+        ``break_even_rebuild_ns``: what rebuilding the state that one refault finds destroyed may
+        take before descriptors on the device, never evicted, would be faster (negative if they
+        are anyway, NaN if nothing faults again).
+
+    Raises
+    ------
+    TraceError
+        If the trace is not in memory, has no GETs, or does not fit the region.
+    ParameterError
+        As `sweep`, and as `repinned`.
+    """
+    if not isinstance(trace, Trace):
+        raise TraceError(f"trace {trace.name!r}: must be in memory for its pins to be changed")
+    if trace.ops is None or not (trace.ops == GET).any():
+        raise TraceError(f"ops of trace {trace.name!r}: has no GET; pins need some to compare with")
+    grid = points(params, axes, skip_invalid=True)
+    rows: list[dict[str, Any]] = []
+    for kind in _kinds(trace, hold_events, pinned_shares, params.seed):
+        for point in grid:
+            footprint = trace.footprint_bytes(point.params)
+            of_footprint = point.share == "threshold_of_footprint"
+            whole = footprint if of_footprint else point.params.vmemmap_bytes
+            chosen = point.with_threshold(whole) if point.share else point.params
+            share = {point.share: point.value} if point.share else {}
+            rows.append(
+                {"footprint_bytes": footprint, **share, **_row(kind, len(trace), chosen, at)}
+            )
+    frame = priced(pd.DataFrame(rows), costs)
+    return frame.assign(break_even_rebuild_ns=_break_even(frame, costs_of(costs)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of pins: the trace that has them, and what tells it from others."""
+
+    pins: str
+    trace: Trace
+    hold_events: int = 0
+    pinned_share: float = 0.0
+
+
+def _kinds(
+    trace: Trace, hold_events: Sequence[int], shares: Sequence[float], seed: int
+) -> Iterator[Kind]:
+    asleep = replaced(trace, {"atomic": None}, made_by="callers can sleep")
+    yield Kind(pins=RECORDED, trace=asleep, pinned_share=1.0)
+    yield Kind(pins=NO_PINS, trace=repinned(trace, 0, pinned_share=0.0))
+    for share in shares:
+        for hold in [*hold_events, None]:
+            changed = repinned(trace, hold, pinned_share=share, seed=seed)
+            about = {"hold_events": len(trace) if hold is None else hold, "pinned_share": share}
+            yield Kind(pins=LIFE if hold is None else IDLE, trace=changed, **about)  # type: ignore[arg-type]
+
+
+def _row(kind: Kind, n_events: int, params: Params, at: float) -> dict[str, Any]:
+    result = replay(kind.trace, params)
+    moment = int(at * len(kind.trace))
+    found = evictability(kind.trace, params, moment)
+    control = evictability(scattered(kind.trace, params, moment, params.seed), params)
+    return {
+        "pins": kind.pins,
+        "hold_events": kind.hold_events,
+        "pinned_share": kind.pinned_share,
+        **params.as_dict(),
+        **result.counts(),
+        "events_added": len(kind.trace) - n_events,
+        "chunks": found.chunks,
+        "pinned_pages": found.pinned_pages,
+        "evictable_share": found.evictable_share,
+        "pinned_page_share": found.pinned_page_share,
+        "independent_share": found.independent_share,
+        "scattered_share": control.evictable_share,
+    }
+
+
+def _break_even(frame: pd.DataFrame, costs: Costs) -> pd.Series[float]:
+    """Return the rebuild time at which descriptors on the device take as long; NaN without any."""
+    on_device = frame["accesses"] * costs.device_latency
+    without_rebuild = frame["initiator_ns"] - frame["refault_ns"]
+    return (on_device - without_rebuild) / frame["refaults"].where(frame["refaults"] > 0)
