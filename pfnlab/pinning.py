@@ -20,7 +20,7 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
-from pfnlab.workloads.draws import chances, key_of, words_at
+from pfnlab.workloads.draws import below, chances, key_of, words, words_at
 
 #: Pins of a row, by the names that frames give them.
 RECORDED, NO_PINS, IDLE, LIFE = "as recorded", "none", "until idle", "for life"
@@ -78,9 +78,7 @@ def repinned(
     return with_events(replaced(bare, {"ops": ops}, made_by="repinned"), puts, made_by="repinned")
 
 
-def _periods(
-    pages: npt.NDArray[Any], accesses: Int64s, hold: int | None
-) -> tuple[Flags, Flags]:
+def _periods(pages: npt.NDArray[Any], accesses: Int64s, hold: int | None) -> tuple[Flags, Flags]:
     """Return which accesses begin and end a page's pinned period, bool; pages are in order."""
     new_page = np.diff(pages) != 0
     apart = new_page if hold is None else new_page | (np.diff(accesses) > hold)
@@ -205,20 +203,26 @@ def pinned_pages(trace: Trace, n_events: int) -> Int64s:
     return np.asarray(pages[first][balance[last] > low])
 
 
-def scattered(trace: Trace, params: Params, n_events: int, seed: int = 0) -> Trace:
-    """Return a trace of the same chunks, with as many pins placed independently at random.
+def scattered(
+    trace: Trace, params: Params, n_events: int, pinned_page_share: float, seed: int = 0
+) -> Trace:
+    """Return a trace of the same chunks, with pins placed independently at random.
 
-    It touches one page of every chunk that the first `n_events` events touch, then pins each page
-    of these chunks with the probability that makes as many pins on average.
+    It touches one page of every chunk that the first `n_events` events touch, then pins pages of
+    these chunks, drawn one by one, until each is pinned with probability `pinned_page_share`.
     """
     geometry = Geometry.of(params)
     accessed = ops_of(trace)[:n_events] != PUT
-    chunks = np.unique(geometry.chunks_of(trace.pfns[:n_events][accessed]))
-    touched = geometry.first_pfns_of(chunks)
-    pages = (touched[:, None] + np.arange(geometry.chunk_pfns)).ravel()
-    pages = pages[pages < params.first_pfn + params.n_pages]
-    share = len(pinned_pages(trace, n_events)) / max(len(pages), 1)
-    gets = pages[chances(words_at(key_of(seed, "scattered"), pages), share)]
+    chunks = np.sort(geometry.chunks_of(trace.pfns[:n_events][accessed]))
+    touched = geometry.first_pfns_of(chunks[np.diff(chunks, prepend=-1) > 0])
+    n_pages = len(touched) * geometry.chunk_pfns
+    # 1 - (1 - 1/N)^draws is the share; all pages are pinned by hand, for no draws are enough.
+    everything = pinned_page_share >= 1
+    missed = 0.0 if everything or n_pages < 2 else np.log1p(-pinned_page_share)
+    n_draws = round(missed / np.log1p(-1 / n_pages)) if n_pages > 1 else 0
+    draws = below(words(key_of(seed, "scattered"), 0, n_draws), max(n_pages, 1)).astype(np.int64)
+    pages = np.arange(n_pages) if everything else draws
+    gets = touched[pages // geometry.chunk_pfns] + pages % geometry.chunk_pfns
     ops = np.repeat(np.array([LOOKUP, GET], np.uint8), (len(touched), len(gets)))
     return Trace(np.concatenate([touched, gets]), ops=ops, page_bytes=trace.page_bytes)
 
@@ -312,7 +316,8 @@ def _row(kind: Kind, n_events: int, params: Params, at: float) -> dict[str, Any]
     result = replay(kind.trace, params)
     moment = int(at * len(kind.trace))
     found = evictability(kind.trace, params, moment)
-    control = evictability(scattered(kind.trace, params, moment, params.seed), params)
+    pins = scattered(kind.trace, params, moment, found.pinned_page_share, params.seed)
+    control = evictability(pins, params.replace(region_bytes=_whole_chunks(params)))
     return {
         "pins": kind.pins,
         "hold_events": kind.hold_events,
@@ -327,6 +332,12 @@ def _row(kind: Kind, n_events: int, params: Params, at: float) -> dict[str, Any]
         "independent_share": found.independent_share,
         "scattered_share": control.evictable_share,
     }
+
+
+def _whole_chunks(params: Params) -> int:
+    """Return the region in bytes, its last chunk counted whole: a pin may be placed anywhere."""
+    geometry = Geometry.of(params)
+    return geometry.n_chunks * geometry.chunk_pfns * params.page_bytes
 
 
 def _break_even(frame: pd.DataFrame, costs: Costs) -> pd.Series[float]:

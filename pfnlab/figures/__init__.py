@@ -2,6 +2,15 @@
 
 from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
+from pfnlab.figures.pinning import pins
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
-__all__ = ["any_sweep", "atomic_context", "chunk_size", "eviction_threshold", "png", "region_size"]
+__all__ = [
+    "any_sweep",
+    "atomic_context",
+    "chunk_size",
+    "eviction_threshold",
+    "pins",
+    "png",
+    "region_size",
+]
