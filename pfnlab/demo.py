@@ -38,6 +38,7 @@ CHAPTERS = (
         (claims.atomic_calls_fault, claims.a_remedy_suffices),
         figures.atomic_context,
     ),
+    Chapter("07_pins", (claims.pins_break_the_bound, claims.pins_are_independent), figures.pins),
 )
 
 
