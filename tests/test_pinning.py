@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import claims, pinning
-from pfnlab.pinning import evictability, pinned_pages, pins_compared, repinned, scattered
+from pfnlab.evictable import evictability, pinned_pages, scattered
+from pfnlab.pinning import pins_compared, repinned
 from tests import reference
 from tests.test_contexts import SMALL, Event, close_events, events_in, events_of, trace_of
 

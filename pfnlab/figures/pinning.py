@@ -25,7 +25,7 @@ def pins(frame: pd.DataFrame) -> Figure:
     sources = list(frame["source"].unique())
     figure, grid = new_figure(
         "Pins for life leave no bound on DRAM; pins cluster, so more can be evicted than (1-q)^n",
-        3, len(sources), 1.6 + 3.5 * len(sources), 8.0,
+        3, len(sources), 1.8 + 3.1 * len(sources), 7.0,
     )  # fmt: skip
     for column, source in enumerate(sources):
         rows = frame[frame["source"] == source]
@@ -36,9 +36,9 @@ def pins(frame: pd.DataFrame) -> Figure:
         _by_hold(bottom, rows.assign(y=rows["refaults"] / rows["accesses"].clip(lower=1)))
         middle.axhline(1, color=GREY, lw=1, ls="--")
         top.set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
-        top.set_ylabel("chunks that can be evicted")
+        top.set_ylabel("evictable chunks")
         middle.set_ylabel("peak DRAM, in thresholds")
-        bottom.set_ylabel("refaults an access: state lost")
+        bottom.set_ylabel("refaults an access")
         middle.set_ylim(bottom=0)
         bottom.set_ylim(bottom=0)
     for row in (grid[0], grid[1]):
@@ -59,6 +59,7 @@ def _evictable(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(x, some["scattered_share"], color=colour, ls="", marker="x",
                   label="  as many, placed at random")  # fmt: skip
     bytes_axis(axes, "x", "chunk")
+    axes.set_xticks(sorted(rows["chunk_bytes"].unique())[::-3])
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
