@@ -25,7 +25,7 @@ def pins(frame: pd.DataFrame) -> Figure:
     sources = list(frame["source"].unique())
     figure, grid = new_figure(
         "Pins for life leave no bound on DRAM; pins cluster, so more can be evicted than (1-q)^n",
-        3, len(sources), 1.8 + 3.1 * len(sources), 7.0,
+        3, len(sources), 1.8 + 3.0 * len(sources), 6.8,
     )  # fmt: skip
     for column, source in enumerate(sources):
         rows = frame[frame["source"] == source]
@@ -59,7 +59,7 @@ def _evictable(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(x, some["scattered_share"], color=colour, ls="", marker="x",
                   label="  as many, placed at random")  # fmt: skip
     bytes_axis(axes, "x", "chunk")
-    axes.set_xticks(sorted(rows["chunk_bytes"].unique())[::-3])
+    axes.set_xticks(sorted(rows["chunk_bytes"].unique()))
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
@@ -68,7 +68,7 @@ def _by_hold(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw `y` against how long a pin is held, for the smallest and the largest chunk."""
     held = rows[~rows["pins"].isin([RECORDED, NO_PINS])]
     holds = sorted(held["hold_events"].unique())
-    labels = ["no pins"] + [f"{hold:,}" for hold in holds]
+    labels = ["no pins"] + [_short(hold) for hold in holds]
     if (held["pins"] == LIFE).any():
         labels[-1] = "life"
     shares = sorted(held["pinned_share"].unique(), reverse=True)
@@ -87,3 +87,7 @@ def _by_hold(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.6, len(labels) - 0.8)
     axes.set_xlabel("pinned until idle for so many accesses")
+
+
+def _short(hold: int) -> str:
+    return f"{hold // 1024} Ki" if hold and hold % 1024 == 0 else f"{hold:,}"
