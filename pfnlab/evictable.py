@@ -26,6 +26,9 @@ class Evictability:
     ----------
     chunks, evictable_chunks
         Chunks with a resident granule, and those of them without a live pin, as replayed.
+    unevictable_bytes
+        Descriptors that stay resident, pinned or beside a pin in their chunk: no threshold below
+        this bounds DRAM.
     pinned_pages, pages
         Pages with a live pin, and all pages of these chunks.
     chunk_pages
@@ -34,6 +37,7 @@ class Evictability:
 
     chunks: int
     evictable_chunks: int
+    unevictable_bytes: int
     pinned_pages: int
     pages: int
     chunk_pages: int
@@ -98,6 +102,7 @@ def probed(trace: Trace, params: Params, n: int, n_pinned: int) -> Evictability:
     return Evictability(
         chunks=chunks,
         evictable_chunks=evictable,
+        unevictable_bytes=result.resident_bytes - params.granule_bytes,  # the last fault's
         pinned_pages=n_pinned,
         pages=chunks * geometry.chunk_pfns,
         chunk_pages=geometry.chunk_pfns,

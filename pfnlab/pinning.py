@@ -58,7 +58,7 @@ def repinned(
         If `hold_events` is negative or no int, or the share no number from 0 to 1.
     """
     hold = _checked_hold(hold_events)
-    chosen_share = _checked_share(pinned_share)
+    chosen_share = _checked_share("pinned_share", pinned_share)
     made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
     bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
     bare = replaced(bare, {"ops": None, "atomic": None}, made_by="repinned")
@@ -96,9 +96,9 @@ def _checked_hold(hold_events: object) -> int | None:
     return int(hold_events)  # type: ignore[call-overload,no-any-return]
 
 
-def _checked_share(share: object) -> float:
+def _checked_share(name: str, share: object) -> float:
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ParameterError("pinned_share", share, "must be a number from 0 to 1")
+        raise ParameterError(name, share, "must be a number from 0 to 1")
     return float(share)
 
 
@@ -132,7 +132,7 @@ def pins_compared(
         ``pins``, ``hold_events`` (those of the whole trace for life), ``pinned_share``, parameters,
         counters and times; of the moment `at` the ``evictable_share`` of the chunks, the
         ``pinned_page_share`` q, ``independent_share`` (1-q)^n, ``scattered_share``, the replay of
-        as many pins placed at random, and ``chunks``; ``events_added``; and
+        as many pins placed at random, ``chunks`` and ``unevictable_bytes``; ``events_added``; and
         ``break_even_rebuild_ns``: what rebuilding the state that one refault finds destroyed may
         take before descriptors on the device, never evicted, would be faster (negative if they
         are anyway, NaN if nothing faults again).
@@ -142,16 +142,17 @@ def pins_compared(
     TraceError
         If the trace is not in memory, has no GETs, or does not fit the region.
     ParameterError
-        As `sweep`, and as `repinned`.
+        As `sweep`, and as `repinned`; also if `at` is no number from 0 to 1.
     """
     if not isinstance(trace, Trace):
         raise TraceError(f"trace {trace.name!r}: must be in memory for its pins to be changed")
     if trace.ops is None or not (trace.ops == GET).any():
         raise TraceError(f"ops of trace {trace.name!r}: has no GET; pins need some to compare with")
+    asked = _checked_share("at", at)
     grid = points(params, axes, skip_invalid=True)
     rows: list[dict[str, Any]] = []
     for kind in _kinds(trace, hold_events, pinned_shares, params.seed):
-        moment = int(at * len(kind.trace))
+        moment = int(asked * len(kind.trace))
         n_pinned = len(pinned_pages(kind.trace, moment))
         for point in grid:
             footprint = trace.footprint_bytes(point.params)
@@ -203,6 +204,7 @@ def _row(kind: Kind, params: Params, moment: int, n_pinned: int) -> dict[str, An
         **result.counts(),
         "chunks": found.chunks,
         "pinned_pages": found.pinned_pages,
+        "unevictable_bytes": found.unevictable_bytes,
         "evictable_share": found.evictable_share,
         "pinned_page_share": found.pinned_page_share,
         "independent_share": found.independent_share,

@@ -124,7 +124,24 @@ def test_evictable_chunks_are_those_without_a_live_pin(
     live = plain_pins(sleeping[:n])
     blocked = {pfn * 64 // chunk for pfn in live}
     assert (found.chunks, found.evictable_chunks) == (len(touched), len(touched - blocked))
+    stay = {pfn * 64 // params.granule_bytes for pfn, op, _ in sleeping[:n] if op != PUT}
+    stay = {granule for granule in stay if granule * params.granule_bytes // chunk in blocked}
+    assert found.unevictable_bytes == len(stay) * params.granule_bytes
     assert (found.pinned_pages, found.pages) == (len(live), len(touched) * chunk // 64)
+
+
+@pytest.mark.kernel
+@settings(max_examples=30)
+@given(close_events, st.sampled_from([8192, 12288, 16384]), st.integers(1, 3))
+def test_what_is_pinned_bounds_what_is_resident(
+    events: list[Event], threshold: int, batch: int
+) -> None:
+    """The real bound: a pass leaves what is pinned, and the chunk that is being filled."""
+    params = pfnlab.Params(**SMALL, threshold_bytes=threshold, batch_chunks=batch)
+    sleeping = pfnlab.Trace(trace_of(events).pfns, ops=trace_of(events).ops)
+    pinned = [evictability(sleeping, params, n).unevictable_bytes for n in range(len(events) + 1)]
+    peak = pfnlab.replay(sleeping, params).peak_resident_bytes
+    assert peak <= max(threshold, max(pinned) + params.chunk_bytes)
 
 
 @pytest.mark.kernel
@@ -233,6 +250,9 @@ def test_traces_that_can_not_tell_are_refused(tmp_path: Any) -> None:
     streamed = pfnlab.load(pfnlab.save(block_io, tmp_path / "t.parquet"), stream=True)
     with pytest.raises(pfnlab.TraceError, match="must be in memory"):
         pins_compared(streamed, params)
+    for at in (-0.1, 1.5, math.nan, "half"):
+        with pytest.raises(pfnlab.ParameterError, match="at=.*must be a number from 0 to 1"):
+            pins_compared(block_io, params, at=at)  # type: ignore[arg-type]
     with pytest.raises(pfnlab.TraceError, match="must be in the region"):
         evictability(pfnlab.Trace(np.array([1 << 30])), params)
 
