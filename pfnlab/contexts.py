@@ -71,7 +71,7 @@ def prefaulted(trace: Trace, lead_events: int = 0, *, held: bool = False) -> Tra
     if not len(calls):
         return trace
     op = np.full(len(calls), GET if held else LOOKUP, np.uint8)
-    added = Added(before=np.maximum(calls - lead, 0), of=calls, ops=op)
+    added = Added(before=np.maximum(calls - min(lead, len(trace)), 0), of=calls, ops=op)
     if held:
         drops = np.full(len(calls), PUT, np.uint8)
         added = Added.all(Added(before=calls + 1, of=calls, ops=drops), added)

@@ -55,7 +55,7 @@ def atomic_of(trace: Trace) -> Flags:
     return np.zeros(len(trace), np.bool_) if trace.atomic is None else trace.atomic
 
 
-def with_events(trace: Trace, added: Added, *, made_by: str) -> Trace:
+def with_events(trace: Trace, added: Added, *, made_by: str = "") -> Trace:
     """Return a trace with more events; each has the time of the event it goes before.
 
     `made_by` is added to the provenance. A placement is forgotten: the events are no longer those
@@ -76,15 +76,17 @@ def with_events(trace: Trace, added: Added, *, made_by: str) -> Trace:
     return replaced(trace, merged, made_by=made_by)
 
 
-def without_events(trace: Trace, dropped: Flags, *, made_by: str) -> Trace:
+def without_events(trace: Trace, dropped: Flags, *, made_by: str = "") -> Trace:
     """Return a trace without the events of a mask, bool."""
     columns = {name: column[~dropped] for name, column in trace.columns().items()}
     return replaced(trace, columns, made_by=made_by)
 
 
-def replaced(trace: Trace, columns: dict[str, Any], *, made_by: str) -> Trace:
-    """Return a trace with other columns, what made them in its provenance, and no placement."""
-    before = trace.provenance.get("made_by")
-    steps = f"{before}; {made_by}" if before else made_by
-    provenance = {**trace.provenance, "made_by": steps}
+def replaced(trace: Trace, columns: dict[str, Any], *, made_by: str = "") -> Trace:
+    """Return a trace with other columns, what made them in its provenance, and no placement.
+
+    A change that is one of several steps names none.
+    """
+    steps = "; ".join(step for step in (trace.provenance.get("made_by"), made_by) if step)
+    provenance = {**trace.provenance, "made_by": steps} if steps else trace.provenance
     return replace(trace, **columns, provenance=provenance, placement=None)

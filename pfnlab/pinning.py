@@ -61,22 +61,23 @@ def repinned(
     chosen_share = _checked_share("pinned_share", pinned_share)
     made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
     bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
-    bare = replaced(bare, {"ops": None, "atomic": None}, made_by="repinned")
+    bare = replaced(bare, {"ops": None, "atomic": None})
     draws = words_at(key_of(seed, "pinned"), bare.pfns.astype(np.int64))
     pinned = np.flatnonzero(chances(draws, chosen_share))
-    if not len(pinned):
-        return bare
+    return _with_pins(bare, pinned, hold) if len(pinned) else bare
+
+
+def _with_pins(bare: Trace, pinned: Int64s, hold: int | None) -> Trace:
+    """Pin the pages of some accesses of a trace without pins."""
     order = pinned[np.argsort(bare.pfns[pinned], kind="stable")]  # page by page
     begins, ends = _periods(bare.pfns[order], order, hold)
     ops = np.full(len(bare), LOOKUP, np.uint8)
     ops[order[begins]] = GET
-    last = order[ends]
-    drop = last + 1 + (hold or 0)
-    by_time = np.argsort(drop, kind="stable")
-    last, drop = last[by_time], drop[by_time]
-    seen = drop <= len(bare)  # later ones stay pinned at the end
-    puts = Added(before=drop[seen], of=last[seen], ops=np.full(int(seen.sum()), PUT, np.uint8))
-    return with_events(replaced(bare, {"ops": ops}, made_by="repinned"), puts, made_by="repinned")
+    last = np.sort(order[ends])
+    drop = last + 1 + min(hold or 0, len(bare))
+    last = last[drop <= len(bare)]  # later ones stay pinned at the end
+    puts = Added(before=drop[: len(last)], of=last, ops=np.full(len(last), PUT, np.uint8))
+    return with_events(replaced(bare, {"ops": ops}), puts)
 
 
 def _periods(pages: npt.NDArray[Any], accesses: Int64s, hold: int | None) -> tuple[Flags, Flags]:
