@@ -36,6 +36,7 @@ _HOMES = {
     "repinned": "pinning",
     "replay": "engine",
     "save": "native",
+    "schemes": "alternatives",
     "smallest_reserve": "contexts",
     "sweep": "grid",
     "unpinned": "contexts",
@@ -45,6 +46,7 @@ _HOMES = {
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
+    from pfnlab.alternatives import schemes as schemes
     from pfnlab.contexts import atomic_remedies as atomic_remedies
     from pfnlab.contexts import pinned_for_io as pinned_for_io
     from pfnlab.contexts import prefaulted as prefaulted

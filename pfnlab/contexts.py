@@ -14,7 +14,7 @@ from pfnlab.costs import Costs
 from pfnlab.edits import Added, atomic_of, ops_of, replaced, with_events
 from pfnlab.engine import replay, reserve_needed
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.grid import points, priced
+from pfnlab.grid import priced
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
@@ -32,6 +32,8 @@ UNPINNED, NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
 )
 #: Events that a prefault comes before its atomic call, where the caller names no others.
 LEAD_EVENTS = (1024, 65536)
+#: Granules of the reserves tried, where the caller names no others.
+RESERVES = (64, 1024)
 #: What `note` says where there is nothing to remedy.
 NO_ATOMIC_CALLS = "no call that looks up a descriptor is atomic"
 
@@ -171,9 +173,9 @@ def atomic_remedies(
     costs: str | Costs | None = None,
     *,
     lead_events: Sequence[int] = LEAD_EVENTS,
-    **axes: Sequence[Any],
+    reserves: Sequence[int] = RESERVES,
 ) -> pd.DataFrame:
-    """Replay a trace as it is and under every remedy; one row a remedy and point of the grid.
+    """Replay a trace as it is and under every remedy; one row a remedy.
 
     Parameters
     ----------
@@ -181,8 +183,9 @@ def atomic_remedies(
         As for `sweep`; the trace must be in memory.
     lead_events
         How early prefaults come, as for `prefaulted`; one that is held is tried with the last.
-    **axes
-        As for `sweep`; `reserve_granules` lists the reserves to try.
+    reserves
+        Granules of the reserves to try, beside that of `params` (if it has one) and the smallest
+        that leaves no illegal call. The other rows have none.
 
     Returns
     -------
@@ -203,23 +206,16 @@ def atomic_remedies(
     if not isinstance(trace, Trace):
         raise TraceError(f"trace {trace.name!r}: must be in memory for remedies to change it")
     leads = [_checked_lead(lead) for lead in lead_events]
-    reserves = axes.pop("reserve_granules", ())
-    changed = list(_changed(trace, leads))
-    frames = []
-    for point in points(params, axes, skip_invalid=True):
-        shares_of_footprint = point.share == "threshold_of_footprint"
-        footprint = trace.footprint_bytes(point.params)
-        whole = footprint if shares_of_footprint else point.params.vmemmap_bytes
-        chosen = point.with_threshold(whole) if point.share else point.params
-        about = {"footprint_bytes": footprint} | ({point.share: point.value} if point.share else {})
-        rows = _rows(trace, [*changed, *_reserves(trace, chosen, reserves)], chosen)
-        frames.append(pd.DataFrame([about | row for row in rows]))
-    frame = pd.concat(frames, ignore_index=True)
+    remedies = [*_changed(trace, leads), *_reserves(trace, params, reserves)]
+    rows = [_row(remedy, len(trace), params) for remedy in remedies]
+    frame = pd.DataFrame(rows).assign(footprint_bytes=trace.footprint_bytes(params))
+    before = frame.loc[frame["remedy"] == NONE, "faults"].iloc[0]
+    frame = frame.assign(faults_added=frame["faults"] - before)
     return priced(frame, costs) if costs is not None else frame
 
 
 def _changed(trace: Trace, leads: list[int]) -> Iterator[Remedy]:
-    """Yield what needs no reserve; each changed trace is made once for all points."""
+    """Yield what needs no reserve."""
     bare = unpinned(trace)
     if trace.has_ops:
         yield Remedy(name=UNPINNED, trace=bare, n_calls=_n_calls(bare))
@@ -239,16 +235,11 @@ def _n_calls(trace: Trace) -> int:
 
 
 def _reserves(trace: Trace, params: Params, reserves: Sequence[Any]) -> Iterator[Remedy]:
-    tried = [(RESERVE, int(PARAMETERS["reserve_granules"].parse(value))) for value in reserves]
+    asked = [int(PARAMETERS["reserve_granules"].parse(value)) for value in reserves]
+    own = [params.reserve_granules] if params.reserve_granules else []
+    tried = [(RESERVE, reserve) for reserve in dict.fromkeys([*own, *asked])]
     for name, reserve in [*tried, (SMALLEST, smallest_reserve(trace, params))]:
         yield Remedy(name=name, trace=trace, n_calls=_n_calls(trace), reserve_granules=reserve)
-
-
-def _rows(trace: Trace, remedies: list[Remedy], params: Params) -> list[dict[str, Any]]:
-    """Replay all remedies under one configuration."""
-    rows = [_row(remedy, len(trace), params) for remedy in remedies]
-    faults = next(row["faults"] for row in rows if row["remedy"] == NONE)
-    return [row | {"faults_added": row["faults"] - faults} for row in rows]
 
 
 def _row(remedy: Remedy, n_events: int, params: Params) -> dict[str, Any]:

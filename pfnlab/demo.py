@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -30,6 +30,18 @@ class Chapter:
 
 
 CHAPTERS = (
+    Chapter(
+        "01_static_cost",
+        (
+            claims.static_takes_a_64th,
+            claims.device_costs_latency_and_wear,
+            claims.pfn_only_loses_sharing,
+            claims.temporary_is_cheaper,
+            claims.two_level_beats_demand,
+            claims.freed_dram_is_worth_little,
+        ),
+        figures.schemes,
+    ),
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
@@ -42,7 +54,7 @@ CHAPTERS = (
 )
 
 
-def run(chapter: Chapter, folder: Path) -> list[Verdict]:
+def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
     """Execute one notebook; leave notebook, frame and picture in `folder`."""
     frame_path = folder / f"{chapter.notebook}.parquet"
     notebooks.execute(
@@ -53,15 +65,10 @@ def run(chapter: Chapter, folder: Path) -> list[Verdict]:
     for suffix in ("png", "svg"):
         picture.savefig(folder / f"{chapter.notebook}.{suffix}", dpi=120)
     print(f"{chapter.notebook}: {len(frame)} points", file=sys.stderr, flush=True)
-    return verdicts(chapter, frame)
+    return claims.verdicts(frame, *chapter.claims)
 
 
-def verdicts(chapter: Chapter, frame: pd.DataFrame) -> list[Verdict]:
-    """Return what the frame of a chapter says about each of its claims."""
-    return [claim(frame) for claim in chapter.claims]
-
-
-def table(found: Mapping[str, list[Verdict]]) -> str:
+def table(found: Mapping[str, Iterable[Verdict]]) -> str:
     """Return the claims of all notebooks as a Markdown table, in the order of their numbers."""
     lines = [
         "| claim of the thread | argued by | notebook | verdict | figures |",

@@ -72,11 +72,6 @@ def evictability(trace: Trace, params: Params, n_events: int | None = None) -> E
     """
     trace.check(params)
     n = len(trace) if n_events is None else min(n_events, len(trace))
-    return probed(trace, params, n, len(pinned_pages(trace, n)))
-
-
-def probed(trace: Trace, params: Params, n: int, n_pinned: int) -> Evictability:
-    """Let a pass loose on all that `n` events touched, `n_pinned` pages of which are pinned."""
     pfns, ops = trace.pfns[:n].astype(np.int64), ops_of(trace)[:n]
     geometry = Geometry.of(params)
     # Behind the region: a chunk that is filled, so that no threshold is below one chunk, and
@@ -103,7 +98,7 @@ def probed(trace: Trace, params: Params, n: int, n_pinned: int) -> Evictability:
         chunks=chunks,
         evictable_chunks=evictable,
         unevictable_bytes=result.resident_bytes - params.granule_bytes,  # the last fault's
-        pinned_pages=n_pinned,
+        pinned_pages=len(pinned_pages(trace, n)),
         pages=chunks * geometry.chunk_pfns,
         chunk_pages=geometry.chunk_pfns,
     )

@@ -198,19 +198,36 @@ def _region_of(point: Point) -> tuple[int, int, int, int]:
     return params.region_bytes, params.first_pfn, params.page_bytes, params.seed
 
 
-def _rows(
-    source: Source, todo: list[Point], n_threads: int
-) -> Iterator[tuple[Point, dict[str, Any]]]:
-    """Replay all points, one region's after another's, so that one trace is in memory at a time."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The points of one region, with the events of a source that was drawn for it."""
+
+    trace: Replayable
+    points: list[Point]
+    footprints: Mapping[int, int]  # bytes, by granule size, as far as they are needed
+    configurations: list[Params]  # of the points, shares turned into thresholds
+
+
+def drawn(source: Source, todo: list[Point]) -> Iterator[Drawn]:
+    """Draw a source for one region after another, so that one trace is in memory at a time."""
     for _, group in groupby(sorted(todo, key=_region_of), key=_region_of):
         same_region = list(group)
         trace = source.trace(same_region[0].params)
         footprints = _footprints(trace, same_region)
         configurations = [_with_threshold(point, footprints) for point in same_region]
-        for index, result in replay_many(trace, configurations, n_threads=n_threads):
-            point, granule = same_region[index], result.params.granule_bytes
-            footprint = footprints.get(granule, result.cold_faults * granule)
-            yield point, _row(trace, point, footprint, result)
+        yield Drawn(trace, same_region, footprints, configurations)
+
+
+def _rows(
+    source: Source, todo: list[Point], n_threads: int
+) -> Iterator[tuple[Point, dict[str, Any]]]:
+    """Replay all points and yield their rows as they are finished."""
+    for region in drawn(source, todo):
+        replays = replay_many(region.trace, region.configurations, n_threads=n_threads)
+        for index, result in replays:
+            point, granule = region.points[index], result.params.granule_bytes
+            footprint = region.footprints.get(granule, result.cold_faults * granule)
+            yield point, _row(region.trace, point, footprint, result)
 
 
 def _with_threshold(point: Point, footprints: Mapping[int, int]) -> Params:

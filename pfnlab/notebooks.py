@@ -15,7 +15,7 @@ from pfnlab.costs import DEFAULT_PRESET, costs_of
 from pfnlab.errors import NotebookError, near
 from pfnlab.formats import load
 from pfnlab.frames import write_frame
-from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, points, sweep
+from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, drawn, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.trace import Trace
@@ -76,18 +76,19 @@ class Request:
         return pd.concat(frames, ignore_index=True)
 
     def gather(self, measure: Measure, params: Params | None = None) -> pd.DataFrame:
-        """Measure every source, and return all rows with the source and the parameters of each.
+        """Measure every source at every point of the axes; each row names source and parameters.
 
         `measure` gets a source's events, the parameters and the costs; columns of its own stand.
+        Axes are dropped for other `params` as in `sweep`.
         """
         chosen = params or self.params
+        axes = self._axes_for(chosen)
         frames: list[pd.DataFrame] = []
-        for source in self._placed(self.axes):
-            trace = source.trace(chosen)
-            rows = measure(trace, chosen, self.costs)
-            about = {"source": trace.name, "evidence": trace.evidence, "n_events": len(trace)}
-            known = {n: v for n, v in (about | chosen.as_dict()).items() if n not in rows}
-            frames.append(pd.concat([pd.DataFrame(known, index=rows.index), rows], axis=1))
+        for source in self._placed(axes):
+            for region in drawn(source, points(chosen, axes, skip_invalid=True)):
+                for point in region.configurations:
+                    rows = measure(region.trace, point, self.costs)
+                    frames.append(_about(region.trace, point, rows))
         return pd.concat(frames, ignore_index=True)
 
     def save(self, frame: pd.DataFrame) -> str:
@@ -110,6 +111,13 @@ class Request:
                 yield source.placed(smallest, "spread", first_pfn=self.params.first_pfn)
             else:
                 yield source
+
+
+def _about(trace: Replayable, params: Params, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `rows` after the source and the parameters they come from."""
+    about = {"source": trace.name, "evidence": trace.evidence, "n_events": len(trace)}
+    known = {n: v for n, v in (about | params.as_dict()).items() if n not in rows}
+    return pd.concat([pd.DataFrame(known, index=rows.index), rows], axis=1)
 
 
 def request(namespace: Mapping[str, Any]) -> Request:

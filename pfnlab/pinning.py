@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,9 @@ from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.edits import Added, ops_of, replaced, with_events, without_events
 from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.evictable import evictability, pinned_pages, probed, scattered
+from pfnlab.evictable import evictability, scattered
 from pfnlab.geometry import Geometry
-from pfnlab.grid import points, priced
+from pfnlab.grid import priced
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
@@ -111,9 +112,8 @@ def pins_compared(
     hold_events: Sequence[int] = HOLD_EVENTS,
     pinned_shares: Sequence[float] = PINNED_SHARES,
     at: float = 0.5,
-    **axes: Sequence[Any],
 ) -> pd.DataFrame:
-    """Replay the accesses of a trace under pins of every length; one row a kind and grid point.
+    """Replay the accesses of a trace under pins of every length; one row a kind.
 
     The kinds are the trace's pins ``as recorded``, ``none``, pins ``until idle`` for each of
     `hold_events` and pins ``for life``, the last two on each of `pinned_shares` of the pages (see
@@ -122,7 +122,7 @@ def pins_compared(
 
     Parameters
     ----------
-    trace, params, costs, **axes
+    trace, params, costs
         As for `sweep`; the trace must be in memory, and have GETs.
     at
         Share of a row's events after which it is asked what could be evicted.
@@ -150,22 +150,12 @@ def pins_compared(
     if trace.ops is None or not (trace.ops == GET).any():
         raise TraceError(f"ops of trace {trace.name!r}: has no GET; pins need some to compare with")
     asked = _checked_share("at", at)
-    grid = points(params, axes, skip_invalid=True)
-    rows: list[dict[str, Any]] = []
-    for kind in _kinds(trace, hold_events, pinned_shares, params.seed):
-        moment = int(asked * len(kind.trace))
-        n_pinned = len(pinned_pages(kind.trace, moment))
-        for point in grid:
-            footprint = trace.footprint_bytes(point.params)
-            of_footprint = point.share == "threshold_of_footprint"
-            whole = footprint if of_footprint else point.params.vmemmap_bytes
-            chosen = point.with_threshold(whole) if point.share else point.params
-            share = {point.share: point.value} if point.share else {}
-            about = {"footprint_bytes": footprint, **share}
-            about["events_added"] = len(kind.trace) - len(trace)
-            rows.append(about | _row(kind, chosen, moment, n_pinned))
+    kinds = _kinds(trace, tuple(hold_events), tuple(pinned_shares), params.seed)
+    rows = [_row(kind, len(trace), params, asked) for kind in kinds]
     frame = priced(pd.DataFrame(rows), costs)
-    return frame.assign(break_even_rebuild_ns=_break_even(frame, costs_of(costs)))
+    footprint = trace.footprint_bytes(params)
+    break_even = _break_even(frame, costs_of(costs))
+    return frame.assign(footprint_bytes=footprint, break_even_rebuild_ns=break_even)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,22 +168,38 @@ class Kind:
     pinned_share: float = 0.0
 
 
+#: The kinds of the last trace, which are asked for again at every point of a grid.
+_kept: WeakKeyDictionary[Trace, tuple[object, list[Kind]]] = WeakKeyDictionary()
+
+
 def _kinds(
-    trace: Trace, hold_events: Sequence[int], shares: Sequence[float], seed: int
+    trace: Trace, holds: tuple[int, ...], shares: tuple[float, ...], seed: int
+) -> list[Kind]:
+    asked = (holds, shares, seed)
+    if trace not in _kept or _kept[trace][0] != asked:
+        made = list(_made(trace, holds, shares, seed))
+        _kept.clear()
+        _kept[trace] = asked, made
+    return _kept[trace][1]
+
+
+def _made(
+    trace: Trace, holds: tuple[int, ...], shares: tuple[float, ...], seed: int
 ) -> Iterator[Kind]:
     asleep = replaced(trace, {"atomic": None}, made_by="callers can sleep")
     yield Kind(pins=RECORDED, trace=asleep, pinned_share=1.0)
     yield Kind(pins=NO_PINS, trace=repinned(trace, 0, pinned_share=0.0))
     for share in shares:
-        for hold in [*hold_events, None]:
+        for hold in [*holds, None]:
             changed = repinned(trace, hold, pinned_share=share, seed=seed)
             about = {"hold_events": len(trace) if hold is None else hold, "pinned_share": share}
             yield Kind(pins=LIFE if hold is None else IDLE, trace=changed, **about)  # type: ignore[arg-type]
 
 
-def _row(kind: Kind, params: Params, moment: int, n_pinned: int) -> dict[str, Any]:
+def _row(kind: Kind, n_events: int, params: Params, at: float) -> dict[str, Any]:
     result = replay(kind.trace, params)
-    found = probed(kind.trace, params, moment, n_pinned)
+    moment = int(at * len(kind.trace))
+    found = evictability(kind.trace, params, moment)
     pins = scattered(kind.trace, params, moment, found.pinned_page_share, params.seed)
     # The last chunk counts whole, so a pin may be placed behind the region's end.
     control = evictability(pins, params.replace(region_bytes=_whole_chunks(params)))
@@ -203,6 +209,7 @@ def _row(kind: Kind, params: Params, moment: int, n_pinned: int) -> dict[str, An
         "pinned_share": kind.pinned_share,
         **params.as_dict(),
         **result.counts(),
+        "events_added": len(kind.trace) - n_events,
         "chunks": found.chunks,
         "pinned_pages": found.pinned_pages,
         "unevictable_bytes": found.unevictable_bytes,

@@ -186,7 +186,7 @@ def rows_of(frame: pd.DataFrame) -> dict[str, dict[Any, Any]]:
 @given(events_of, st.integers(0, 20))
 def test_rows_are_replays_of_the_changed_traces(events: list[Event], lead: int) -> None:
     params = pfnlab.Params(**SMALL, threshold_bytes="8KiB")
-    frame = atomic_remedies(trace_of(events), params, lead_events=[lead], reserve_granules=[1])
+    frame = atomic_remedies(trace_of(events), params, lead_events=[lead], reserves=[1])
     rows = rows_of(frame)
     plain = {
         contexts.NONE: (events, 0),
@@ -232,15 +232,17 @@ def test_a_trace_without_atomic_calls_says_so() -> None:
 
 
 @pytest.mark.kernel
-def test_shares_of_the_footprint_set_the_threshold() -> None:
-    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB")
+def test_leads_and_reserves_may_be_none_or_many() -> None:
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB", threshold_bytes="64KiB")
     trace = pfnlab.workload("softirq", n_events=2_000).trace(params)
-    frame = atomic_remedies(trace, params, lead_events=[], threshold_of_footprint=[0.1, 0.5])
-    assert (
-        frame["threshold_bytes"]
-        == (frame["threshold_of_footprint"] * frame["footprint_bytes"]).astype(int)
-    ).all()
-    assert contexts.HELD not in set(frame["remedy"])
+    frame = atomic_remedies(trace, params, lead_events=[], reserves=[])
+    few = [contexts.UNPINNED, contexts.NONE, contexts.PINNED, contexts.SMALLEST]
+    assert list(frame["remedy"]) == few
+    frame = atomic_remedies(trace, params, lead_events=[1, 8], reserves=[0, 1, 2])
+    assert list(frame["lead_events"]) == [0, 0, 0, 1, 8, 8, 0, 0, 0, 0]
+    assert list(frame["reserve_granules"])[6:9] == [0, 1, 2]
+    one = atomic_remedies(trace, params.replace(reserve_granules=1), lead_events=[], reserves=[2])
+    assert list(one["reserve_granules"])[:5] == [0, 0, 0, 1, 2]
 
 
 def test_bad_input_is_refused(tmp_path: Any) -> None:
@@ -248,8 +250,8 @@ def test_bad_input_is_refused(tmp_path: Any) -> None:
     trace = pfnlab.workload("softirq", n_events=100).trace(params)
     with pytest.raises(pfnlab.ParameterError, match="lead_events=-1"):
         atomic_remedies(trace, params, lead_events=[-1])
-    with pytest.raises(pfnlab.ParameterError, match="chunk_byte"):
-        atomic_remedies(trace, params, chunk_byte=[4096])
+    with pytest.raises(pfnlab.ParameterError, match="reserve_granules=-1"):
+        atomic_remedies(trace, params, reserves=[-1])
     streamed = pfnlab.load(pfnlab.save(trace, tmp_path / "t.parquet"), stream=True)
     with pytest.raises(pfnlab.TraceError, match="must be in memory"):
         atomic_remedies(streamed, params)
@@ -261,9 +263,8 @@ def test_bad_input_is_refused(tmp_path: Any) -> None:
 def remedies(source: str = "softirq", **fields: Any) -> pd.DataFrame:
     params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB")
     trace = pfnlab.workload(source, n_events=4_000, **fields).trace(params)
-    frame = atomic_remedies(
-        trace, params, "hvo-8s", lead_events=[64], threshold_of_footprint=[0.25]
-    )
+    quarter = params.replace(threshold_bytes=trace.footprint_bytes(params) // 4)
+    frame = atomic_remedies(trace, quarter, "hvo-8s", lead_events=[64])
     return frame.assign(source=source, evidence="proxy", n_events=len(trace))
 
 

@@ -52,6 +52,14 @@ def test_the_documented_example_equals_lra_in_every_counter(case: Case) -> None:
     assert counts[0] == counts[1]
 
 
+def test_it_is_a_scheme_too() -> None:
+    params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="8KiB", threshold_bytes="16KiB")
+    trace = pfnlab.workload("block_io", n_events=2000).trace(params)
+    table = pfnlab.schemes(trace, params, names=["demand_lra", "demand_fifo"])
+    lra, fifo = table.drop(columns=["scheme"]).to_dict("records")
+    assert lra == fifo
+
+
 def zeros(table: Any, scalars: Any, chunk: int) -> None:
     """Leave the order as it is."""
 

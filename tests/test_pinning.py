@@ -222,10 +222,14 @@ def churn() -> tuple[pfnlab.Trace, pfnlab.Params]:
     return spec.trace(params), params
 
 
+def share_of(trace: pfnlab.Trace, params: pfnlab.Params, share: float) -> pfnlab.Params:
+    return params.replace(threshold_bytes=int(share * trace.footprint_bytes(params)))
+
+
 @pytest.mark.kernel
 def test_pins_for_life_break_the_bound_and_keep_the_state() -> None:
     trace, params = churn()
-    frame = pins_compared(trace, params, pinned_shares=[1.0], threshold_of_footprint=[0.25])
+    frame = pins_compared(trace, share_of(trace, params, 0.25), pinned_shares=[1.0])
     rows = {str(row["pins"]): row for row in frame.to_dict("records")}
     peaks = {kind: row["peak_resident_bytes"] for kind, row in rows.items()}
     threshold = rows[pinning.LIFE]["threshold_bytes"]
@@ -237,7 +241,8 @@ def test_pins_for_life_break_the_bound_and_keep_the_state() -> None:
 @pytest.mark.kernel
 def test_at_the_break_even_the_device_is_as_fast() -> None:
     trace, params = churn()
-    frame = pins_compared(trace, params, "hvo-8s", hold_events=[8], threshold_of_footprint=[0.25])
+    params = share_of(trace, params, 0.25)
+    frame = pins_compared(trace, params, "hvo-8s", hold_events=[8])
     costs = pfnlab.Costs.preset("hvo-8s")
     rows = [row for row in frame.to_dict("records") if row["refaults"]]
     assert rows
@@ -245,9 +250,7 @@ def test_at_the_break_even_the_device_is_as_fast() -> None:
         # Costs that are negative are refused, so the rebuild is added by hand.
         total = row["initiator_ns"] + row["break_even_rebuild_ns"] * row["refaults"]
         assert total == pytest.approx(row["accesses"] * costs.device_latency)
-    dear = pins_compared(
-        trace, params, costs.replace(rebuild=500.0), hold_events=[8], threshold_of_footprint=[0.25]
-    )
+    dear = pins_compared(trace, params, costs.replace(rebuild=500.0), hold_events=[8])
     pd.testing.assert_series_equal(dear["break_even_rebuild_ns"], frame["break_even_rebuild_ns"])
 
 
@@ -273,9 +276,9 @@ def test_traces_that_can_not_tell_are_refused(tmp_path: Any) -> None:
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     trace, params = churn()
-    found = pins_compared(
-        trace, params, hold_events=[0], chunk_bytes=["4KiB", "8KiB"], threshold_of_footprint=[0.5]
-    )
+    half = share_of(trace, params, 0.5)
+    sizes = [half.replace(chunk_bytes=chunk) for chunk in ("4KiB", "8KiB")]
+    found = pd.concat([pins_compared(trace, size, hold_events=[0]) for size in sizes])
     return found.assign(source="churn", evidence="proxy", n_events=len(trace))
 
 

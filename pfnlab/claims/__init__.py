@@ -1,18 +1,34 @@
 """Frame to `Verdict`: what a measurement says about a claim of the thread. Draws nothing."""
 
+from pfnlab.claims.alternatives import (
+    device_costs_latency_and_wear,
+    freed_dram_is_worth_little,
+    pfn_only_loses_sharing,
+    static_takes_a_64th,
+    temporary_is_cheaper,
+    two_level_beats_demand,
+)
 from pfnlab.claims.contexts import a_remedy_suffices, atomic_calls_fault
 from pfnlab.claims.orders import small_share_suffices
 from pfnlab.claims.pinning import pins_are_independent, pins_break_the_bound
 from pfnlab.claims.sizes import bounded_dram, chunks_amortise
-from pfnlab.claims.verdict import Verdict
+from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
 
 __all__ = [
     "Verdict",
+    "Verdicts",
     "a_remedy_suffices",
     "atomic_calls_fault",
     "bounded_dram",
     "chunks_amortise",
+    "device_costs_latency_and_wear",
+    "freed_dram_is_worth_little",
+    "pfn_only_loses_sharing",
     "pins_are_independent",
     "pins_break_the_bound",
     "small_share_suffices",
+    "static_takes_a_64th",
+    "temporary_is_cheaper",
+    "two_level_beats_demand",
+    "verdicts",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +50,23 @@ class Verdict:
 
     def _repr_markdown_(self) -> str:
         return f"**{self.claim} {self.answer}** ({self.kind}): {self.statement}.\n\n{self.evidence}"
+
+
+class Verdicts(tuple[Verdict, ...]):
+    """Several verdicts, which a notebook shows below one another."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self))
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(verdict._repr_markdown_() for verdict in self)
+
+
+def verdicts(frame: pd.DataFrame, *claims: Callable[[pd.DataFrame], Verdict]) -> Verdicts:
+    """Return what one frame says about each of several claims."""
+    return Verdicts(claim(frame) for claim in claims)
 
 
 @dataclass(frozen=True, slots=True)

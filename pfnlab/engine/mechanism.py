@@ -66,14 +66,16 @@ class Mechanism:
 
     def feed(self, events: Events) -> None:
         """Replay the next events."""
-        codes = None
-        if self.kept is not None:
-            codes = self.kept[events.start : events.start + len(events.pfns)]
-        elif self.settler is not None:
-            codes = self.settler.codes(events)
+        codes = self.codes(events)
         done = 0
         while (done := self._replay(events.pfns, codes, done)) < len(events.pfns):
             self.state = _with_larger_failed_table(self.state)
+
+    def codes(self, events: Events) -> Any:
+        """Return the codes of the next events, uint8; None if all are lookups that can sleep."""
+        if self.kept is not None:
+            return self.kept[events.start : events.start + len(events.pfns)]
+        return self.settler.codes(events) if self.settler is not None else None
 
     def _replay(self, pfns: Any, codes: Any, done: int) -> int:
         layout, state, policy, own = self.layout, self.state, self.policy, self.own

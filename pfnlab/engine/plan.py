@@ -25,7 +25,7 @@ def planned(trace: Replayable, params: Params) -> Run:
         If the trace does not fit the region, the policy not the trace, or the state not the memory.
     """
     trace.check(params)
-    _check_policy(trace, params)
+    check_policy(trace, params)
     kind = kind_of(trace, params)
     if issubclass(kind, Mechanism):  # which knows better what it will touch
         return kind(trace, params)
@@ -50,8 +50,14 @@ def kind_of(trace: Replayable, params: Params) -> Kind:
     return Mechanism
 
 
-def _check_policy(trace: Replayable, params: Params) -> None:
-    """Refuse events that the kernel of the policy does not know."""
+def check_policy(trace: Replayable, params: Params) -> None:
+    """Refuse events that the kernel of the policy does not know.
+
+    Raises
+    ------
+    ParameterError
+        Naming the policy and the trace.
+    """
     if params.policy in WHOLE_CHUNK_POLICIES and not lookups_only(trace):
         requirement = f"must have lookups that can sleep only, unlike trace {trace.name!r}"
         raise ParameterError("policy", params.policy, requirement)

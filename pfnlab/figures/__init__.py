@@ -1,5 +1,6 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
+from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
 from pfnlab.figures.pinning import pins
@@ -13,4 +14,5 @@ __all__ = [
     "pins",
     "png",
     "region_size",
+    "schemes",
 ]

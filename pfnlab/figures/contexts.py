@@ -76,5 +76,3 @@ def _remedies_axis(row: list[Axes], labels: list[str]) -> None:
         for edge in range(len(labels) - 1):
             axes.axhline(edge + 0.5, color="#e6e6e6", lw=0.8)
     row[0].set_ylabel("remedy")
-    for axes in row[1:]:
-        axes.set_ylabel("remedy", color="none")  # the same rows as beside

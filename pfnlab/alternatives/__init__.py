@@ -1,0 +1,165 @@
+"""`schemes`: every way to hold descriptors, judged on one trace (DESIGN 7).
+
+`fixed` has the schemes without faults, `demand` replays the others, `following` is the one pass
+over the trace that tells what they need to know, and `measured` what a real kernel took.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from pfnlab.alternatives.demand import replayed
+from pfnlab.alternatives.descriptions import PROPERTIES, Scheme, chosen_schemes, known_schemes
+from pfnlab.alternatives.fixed import BUILDS
+from pfnlab.alternatives.following import Followed, follow
+from pfnlab.alternatives.holding import Holding, Unanswered
+from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.params import Params
+from pfnlab.replayable import Replayable
+from pfnlab.trace import Trace
+
+__all__ = ["PROPERTIES", "Counted", "Scheme", "compared", "counted", "known_schemes", "schemes"]
+
+_NO_PINS = "needs GETs and PUTs, which tell how long a page is in use; trace {!r} has only LOOKUPs"
+#: Columns of `schemes` and their types, which know NA.
+COLUMNS = {
+    "scheme": "string",
+    "dram_bytes": "Int64",
+    "mean_dram_bytes": "Float64",
+    "all_dram_bytes": "Int64",
+    "device_bytes": "Int64",
+    "virtual_bytes": "Int64",
+    "page_table_bytes": "Int64",
+    "faults": "Int64",
+    "setup_ns": "Float64",
+    "event_ns": "Float64",
+    "stolen_ns": "Float64",
+    "device_writes": "Int64",
+    "endurance_years": "Float64",
+    "hot_line_years": "Float64",
+    **dict.fromkeys(PROPERTIES, "boolean"),
+    "note": "string",
+}
+
+
+def schemes(
+    trace: Replayable,
+    params: Params | None = None,
+    costs: str | Costs = DEFAULT_PRESET,
+    *,
+    names: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Judge every way to hold the descriptors of a region on one trace (DESIGN 7).
+
+    Parameters
+    ----------
+    trace
+        The events; an empty one will do for the schemes that are not replayed.
+    params
+        Region, sizes and threshold of the demand schemes; each gets its own ``policy``.
+    costs
+        A preset's name or a `Costs`.
+    names
+        Schemes to judge; all if None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a scheme. ``dram_bytes`` is the peak, with page tables and reserve in the demand
+        schemes; ``all_dram_bytes`` has page tables in every row, so that rows compare. Times are
+        in ns: ``setup_ns`` once, ``event_ns`` an access, ``stolen_ns`` from all other CPUs in
+        all. ``device_writes`` counts initialisation too; years of endurance count references
+        only, at the trace's own rate if it has times, or its provenance
+        a window such as "15.7 s", else as fast as one CPU can:
+        ``endurance_years`` if writes are levelled over the device, ``hot_line_years`` for the
+        256-byte line that is written most if they are not. What can't be answered for this
+        trace is NA, with the reason in ``note``.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown scheme or preset, or a state that would not fit in memory.
+    TraceError
+        If the trace's page size or one of its pfns is not the region's.
+    """
+    chosen = costs_of(costs)
+    return counted(trace, params, names=names).table(chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """All schemes on one trace, before any cost: `table` prices them without a replay.
+
+    Attributes
+    ----------
+    params
+        Region, sizes and threshold.
+    seen
+        What one pass over the trace counted.
+    seconds
+        How long the trace lasted, None if it has no times.
+    answers
+        One a scheme.
+    """
+
+    params: Params
+    seen: Followed
+    seconds: float | None
+    answers: tuple[Holding | Unanswered, ...]
+
+    def table(self, costs: str | Costs = DEFAULT_PRESET) -> pd.DataFrame:
+        """Return the rows of `schemes` under these costs."""
+        chosen, about = costs_of(costs), (self.params.region_bytes, self.seen.accesses)
+        rows = [answer.row(chosen, *about, self.seconds) for answer in self.answers]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def counted(
+    trace: Replayable, params: Params | None = None, *, names: Iterable[str] | None = None
+) -> Counted:
+    """Follow and replay a trace for every scheme; arguments and errors are those of `schemes`."""
+    params = params or Params()
+    wanted = chosen_schemes(names)
+    trace.check(params)
+    with tqdm(desc=f"schemes on {trace.name}", unit="event", unit_scale=True, disable=None) as bar:
+        seen = follow(trace, params)
+        bar.update(len(trace))
+
+        def progress(n_events: int) -> None:
+            bar.update(n_events)
+
+        blind = [scheme for scheme in wanted if scheme.needs_pins and not trace.has_ops]
+        faulting = [s for s in wanted if s.name not in BUILDS and s not in blind]
+        answers: dict[str, Holding | Unanswered] = {
+            scheme.name: BUILDS[scheme.name](scheme, params, seen)
+            for scheme in wanted
+            if scheme.name in BUILDS
+        }
+        for scheme in blind:
+            answers[scheme.name] = Unanswered(scheme=scheme, note=_NO_PINS.format(trace.name))
+        for answer in replayed(trace, params, faulting, seen, progress):
+            answers[answer.scheme.name] = answer
+    ordered = tuple(answers[scheme.name] for scheme in wanted)
+    return Counted(params=params, seen=seen, seconds=_seconds(trace), answers=ordered)
+
+
+def compared(trace: Replayable, params: Params, costs: str | Costs) -> pd.DataFrame:
+    """Return the rows of `schemes`, and in each what one pass over the trace counted."""
+    found = counted(trace, params)
+    seen = asdict(found.seen) | {"accesses": found.seen.accesses}
+    return found.table(costs).assign(**seen)
+
+
+def _seconds(trace: Replayable) -> float | None:
+    """How long a trace lasted: by its times, or the window of its capture; None if unknown."""
+    times = trace.time_ns if isinstance(trace, Trace) else None
+    if times is not None and len(times):
+        return float(np.ptp(times)) / 1e9 or None
+    window = re.fullmatch(r"(\d+(?:\.\d+)?) s", trace.provenance.get("window", ""))
+    return float(window[1]) if window else None

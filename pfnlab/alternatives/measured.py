@@ -1,0 +1,62 @@
+"""What a real kernel took for the descriptors of emulated NVDIMMs, beside what the schemes say."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+
+from pfnlab.alternatives import schemes
+from pfnlab.frames import require
+from pfnlab.params import Params
+from pfnlab.trace import Trace
+
+#: The scheme that a namespace's mode and map stand for; `raw` has no descriptors.
+_SCHEMES = {
+    ("fsdax", "mem"): "static_dram",
+    ("fsdax", "dev"): "static_device",
+    ("devdax", "mem"): "compound_devmap_2m",
+    ("devdax", "dev"): "static_device",
+}
+_NEEDED = ("nvdimm_bytes", "mode", "map", "nr_memmap_bytes", "ns_loss")
+
+
+def measured(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return a row a namespace: its scheme on a region as large, and what the kernel took.
+
+    Parameters
+    ----------
+    path
+        `data/struct_page_cost.csv`, or a file with its columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `schemes`, ``region_bytes``, ``source``, ``mode``, and as measured
+        ``memmap_bytes`` (descriptors, wherever they lie) and ``loss_bytes`` (of the device).
+
+    Raises
+    ------
+    FrameError
+        If the file lacks a column or has no rows.
+    """
+    lines = pd.read_csv(path)
+    require(lines, _NEEDED)
+    frames = []
+    for line in lines[lines["mode"] != "raw"].itertuples():
+        params = Params(region_bytes=int(str(line.nvdimm_bytes)))
+        name = _SCHEMES[str(line.mode), str(line.map)]
+        row = schemes(Trace(np.zeros(0, np.int64)), params, names=[name])
+        frames.append(
+            row.assign(
+                source="Linux 6.12",
+                evidence="direct",
+                n_events=0,
+                mode=f"{line.mode} map={line.map}",
+                memmap_bytes=int(str(line.nr_memmap_bytes)),
+                loss_bytes=int(str(line.ns_loss)),
+                **params.as_dict(),
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
