@@ -135,8 +135,8 @@ def scattered(
     """
     geometry = Geometry.of(params)
     accessed = ops_of(trace)[:n_events] != PUT
-    chunks = np.sort(geometry.chunks_of(trace.pfns[:n_events][accessed]))
-    touched = geometry.first_pfns_of(chunks[np.diff(chunks, prepend=-1) > 0])
+    chunks = _distinct(geometry.chunks_of(trace.pfns[:n_events][accessed]), geometry.n_chunks)
+    touched = geometry.first_pfns_of(chunks)
     n_pages = len(touched) * geometry.chunk_pfns
     # 1 - (1 - 1/N)^draws is the share; all pages are pinned by hand, for no draws are enough.
     everything = pinned_page_share >= 1
@@ -147,3 +147,13 @@ def scattered(
     gets = touched[pages // geometry.chunk_pfns] + pages % geometry.chunk_pfns
     ops = np.repeat(np.array([LOOKUP, GET], np.uint8), (len(touched), len(gets)))
     return Trace(np.concatenate([touched, gets]), ops=ops, page_bytes=trace.page_bytes)
+
+
+def _distinct(chunks: Int64s, n_chunks: int) -> Int64s:
+    """Return the distinct chunks in order, by a table where that is no larger than the events."""
+    if n_chunks > 64 * len(chunks):
+        chunks = np.sort(chunks)
+        return chunks[np.diff(chunks, prepend=-1) > 0]
+    touched = np.zeros(n_chunks, np.bool_)
+    touched[chunks] = True
+    return np.flatnonzero(touched)
