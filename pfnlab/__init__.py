@@ -24,14 +24,22 @@ _HOMES = {
     "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
+    "atomic_remedies": "contexts",
+    "evictability": "evictable",
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
+    "pinned_for_io": "contexts",
+    "pins_compared": "pinning",
+    "prefaulted": "contexts",
     "register": "own_policy",
+    "repinned": "pinning",
     "replay": "engine",
     "save": "native",
     "schemes": "alternatives",
+    "smallest_reserve": "contexts",
     "sweep": "grid",
+    "unpinned": "contexts",
     "workload": "workloads",
 }
 
@@ -39,6 +47,11 @@ __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names,
 
 if TYPE_CHECKING:
     from pfnlab.alternatives import schemes as schemes
+    from pfnlab.contexts import atomic_remedies as atomic_remedies
+    from pfnlab.contexts import pinned_for_io as pinned_for_io
+    from pfnlab.contexts import prefaulted as prefaulted
+    from pfnlab.contexts import smallest_reserve as smallest_reserve
+    from pfnlab.contexts import unpinned as unpinned
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.errors import FileError as FileError
@@ -46,6 +59,7 @@ if TYPE_CHECKING:
     from pfnlab.errors import ParameterError as ParameterError
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
+    from pfnlab.evictable import evictability as evictability
     from pfnlab.formats import load as load
     from pfnlab.geometry import Geometry as Geometry
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
@@ -54,6 +68,8 @@ if TYPE_CHECKING:
     from pfnlab.own_policy import Policy as Policy
     from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
+    from pfnlab.pinning import pins_compared as pins_compared
+    from pfnlab.pinning import repinned as repinned
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.trace import Trace as Trace

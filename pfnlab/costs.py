@@ -22,8 +22,8 @@ class Cost:
     """Time in ns that the counts of one replay stand for, under the costs `costs`.
 
     ``fault_ns`` to ``refault_ns`` are totals that the callers themselves spend, ``initiator_ns``
-    their sum and ``event_ns`` that sum a legal access. ``stolen_ns`` is what shootdowns take from all
-    other CPUs, and is in none of the others.
+    their sum and ``event_ns`` that sum a legal access. ``stolen_ns`` is what shootdowns take from
+    all other CPUs, and is in none of the others.
     """
 
     costs: str

@@ -64,6 +64,12 @@ CHAPTERS = (
         figures.shootdowns,
         ((claims.touches_send_no_ipis, "tlb_ipis"),),
     ),
+    Chapter(
+        "06_atomic_context",
+        (claims.atomic_calls_fault, claims.a_remedy_suffices),
+        figures.atomic_context,
+    ),
+    Chapter("07_pins", (claims.pins_break_the_bound, claims.pins_are_independent), figures.pins),
 )
 
 

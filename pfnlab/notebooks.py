@@ -75,14 +75,17 @@ class Request:
             raise
         return pd.concat(frames, ignore_index=True)
 
-    def gather(self, measure: Measure, params: Params | None = None) -> pd.DataFrame:
+    def gather(
+        self, measure: Measure, params: Params | None = None, *, walk: bool = True
+    ) -> pd.DataFrame:
         """Measure every source at every point of the axes; each row names source and parameters.
 
         `measure` gets a source's events, the parameters and the costs; columns of its own stand.
-        Axes are dropped for other `params` as in `sweep`.
+        Axes are dropped for other `params` as in `sweep`. Without `walk` they are all left to
+        `measure`, which gets `params` as they are.
         """
         chosen = params or self.params
-        axes = self._axes_for(chosen)
+        axes = self._axes_for(chosen) if walk else {}
         frames: list[pd.DataFrame] = []
         for source in self._placed(axes):
             for region in drawn(source, points(chosen, axes, skip_invalid=True)):

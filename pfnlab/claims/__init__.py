@@ -8,6 +8,7 @@ from pfnlab.claims.alternatives import (
     temporary_is_cheaper,
     two_level_beats_demand,
 )
+from pfnlab.claims.contexts import a_remedy_suffices, atomic_calls_fault
 from pfnlab.claims.flushes import (
     best_batch_is_near,
     ceiling_is_constant,
@@ -16,12 +17,15 @@ from pfnlab.claims.flushes import (
     touches_send_no_ipis,
 )
 from pfnlab.claims.orders import small_share_suffices
+from pfnlab.claims.pinning import pins_are_independent, pins_break_the_bound
 from pfnlab.claims.sizes import bounded_dram, chunks_amortise
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
 
 __all__ = [
     "Verdict",
     "Verdicts",
+    "a_remedy_suffices",
+    "atomic_calls_fault",
     "best_batch_is_near",
     "bounded_dram",
     "ceiling_is_constant",
@@ -31,6 +35,8 @@ __all__ = [
     "freed_dram_is_worth_little",
     "lazy_purge_is_a_batch",
     "pfn_only_loses_sharing",
+    "pins_are_independent",
+    "pins_break_the_bound",
     "small_share_suffices",
     "static_takes_a_64th",
     "temporary_is_cheaper",

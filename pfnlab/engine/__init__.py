@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.many import replay_many
+from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.plan import planned
-from pfnlab.params import Params
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 
-__all__ = ["replay", "replay_many"]
+__all__ = ["replay", "replay_many", "reserve_needed"]
 
 
 def replay(
@@ -39,3 +40,23 @@ def replay(
     run = planned(trace, params)
     drive(trace, params, [run], on_events)
     return run.results()[0]
+
+
+def reserve_needed(trace: Replayable, params: Params) -> int:
+    """Return the fewest reserve granules with which no atomic call fails; one replay.
+
+    While none fails, how full the reserve is changes nothing else: all reserves that are large
+    enough replay alike. So what an endless one lends at most between two refills (DESIGN 5) is
+    enough, and one granule less is not.
+
+    Raises
+    ------
+    TraceError, ParameterError
+        As `replay`; `params.reserve_granules` is not looked at.
+    """
+    endless = params.replace(reserve_granules=PARAMETERS["reserve_granules"].maximum)
+    run = planned(trace, endless)
+    if not isinstance(run, Mechanism):  # a faster kernel: there is no atomic call
+        return 0
+    drive(trace, endless, [run])
+    return run.reserve_taken

@@ -98,6 +98,11 @@ class Mechanism:
         """Return the counters, by their names."""
         return [_result(self.n_events, self.params, self.state)]
 
+    @property
+    def reserve_taken(self) -> int:
+        """Most granules that atomic callers took out of the reserve between two refills."""
+        return int(self.state.counts[tables.RESERVE_TAKEN])
+
 
 def _bad_victim(state: tables.State) -> str:
     named = state.counts[tables.NAMED_VICTIM]

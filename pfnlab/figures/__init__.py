@@ -1,15 +1,19 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
 from pfnlab.figures.alternatives import schemes
+from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
 from pfnlab.figures.flushes import lazy_purge, shootdowns
+from pfnlab.figures.pinning import pins
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
 __all__ = [
     "any_sweep",
+    "atomic_context",
     "chunk_size",
     "eviction_threshold",
     "lazy_purge",
+    "pins",
     "png",
     "region_size",
     "schemes",

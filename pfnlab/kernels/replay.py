@@ -47,6 +47,7 @@ from pfnlab.kernels.state import (
     RANGED_FLUSH_PAGES,
     RESERVE,
     RESERVE_FAULTS,
+    RESERVE_TAKEN,
     RESIDENT,
     RESIDENT_SUM,
     SHOOTDOWNS,
@@ -116,6 +117,9 @@ def fault(layout: Layout, state: State, policy: Any, own: Any, granule: int, ato
     if atomic:
         counts[RESERVE] -= 1
         counts[RESERVE_FAULTS] += 1
+        counts[RESERVE_TAKEN] = max(
+            counts[RESERVE_TAKEN], layout.reserve_granules - counts[RESERVE]
+        )
     else:
         counts[RESERVE] = layout.reserve_granules
         if counts[RESIDENT] + 1 > layout.limit_granules:

@@ -30,6 +30,7 @@ import numpy.typing as npt
     PEAK_WINDOWS,
     WINDOWS_EVER,
     RESERVE,  # granules left in the reserve
+    RESERVE_TAKEN,  # most that was taken out of it between two refills
     FAILED_PFNS,  # entries of the table of failed GETs
     ORDERED,  # chunks in the order, where it is no list
     HAND,  # row that sieve looks at next; HEAD is the oldest
@@ -37,7 +38,7 @@ import numpy.typing as npt
     BAD_VICTIM,  # 1 once a user's policy has named a victim that can't be one
     NAMED_VICTIM,  # the row it named
     N_COUNTS,
-) = range(28)
+) = range(29)
 
 # Columns of `State.chunks`: one row is one cache-line quarter, and a fault touches one row or two.
 # An order that is no list keeps a chunk's place in PREV, and in NEXT that it is in the order.

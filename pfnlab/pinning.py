@@ -1,0 +1,233 @@
+"""Pins (T13): what may not be evicted, what eviction destroys, and how large DRAM really gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.edits import Added, ops_of, replaced, with_events, without_events
+from pfnlab.engine import replay
+from pfnlab.errors import ParameterError, TraceError
+from pfnlab.evictable import evictability, scattered
+from pfnlab.geometry import Geometry
+from pfnlab.grid import priced
+from pfnlab.params import Params
+from pfnlab.replayable import Replayable
+from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.trace import Trace
+from pfnlab.workloads.draws import chances, key_of, words_at
+
+#: Pins of a row, by the names that frames give them.
+RECORDED, NO_PINS, IDLE, LIFE = "as recorded", "none", "until idle", "for life"
+#: Accesses that a page stays pinned after its last one, and shares of pages that are ever pinned,
+#: where the caller names no others.
+HOLD_EVENTS = (64, 4096, 65536)
+PINNED_SHARES = (1.0, 0.01)
+
+Flags = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+
+
+def repinned(
+    trace: Trace, hold_events: int | None, *, pinned_share: float = 1.0, seed: int = 0
+) -> Trace:
+    """Return the accesses of a trace under pins of another length.
+
+    The trace's PUTs are dropped and its GETs become LOOKUPs. Then a page is pinned by an access
+    and stays pinned until `hold_events` accesses to other pages have passed without one to it:
+    0 is I/O that completes at once, a few thousand a mapping that is torn down when it is idle.
+    None pins a page from its first access to its last, which is the life of a mapping as far as
+    the trace can tell. All callers can sleep.
+
+    Parameters
+    ----------
+    pinned_share
+        Share of the pages that are ever pinned, drawn page by page; the others are only looked up.
+    seed
+        Draws them.
+
+    Raises
+    ------
+    ParameterError
+        If `hold_events` is negative or no int, or the share no number from 0 to 1.
+    """
+    hold = _checked_hold(hold_events)
+    chosen_share = _checked_share("pinned_share", pinned_share)
+    made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
+    bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
+    bare = replaced(bare, {"ops": None, "atomic": None})
+    draws = words_at(key_of(seed, "pinned"), bare.pfns.astype(np.int64))
+    pinned = np.flatnonzero(chances(draws, chosen_share))
+    return _with_pins(bare, pinned, hold) if len(pinned) else bare
+
+
+def _with_pins(bare: Trace, pinned: Int64s, hold: int | None) -> Trace:
+    """Pin the pages of some accesses of a trace without pins."""
+    order = pinned[np.argsort(bare.pfns[pinned], kind="stable")]  # page by page
+    begins, ends = _periods(bare.pfns[order], order, hold)
+    ops = np.full(len(bare), LOOKUP, np.uint8)
+    ops[order[begins]] = GET
+    last = np.sort(order[ends])
+    drop = last + 1 + min(hold or 0, len(bare))
+    last = last[drop <= len(bare)]  # later ones stay pinned at the end
+    puts = Added(before=drop[: len(last)], of=last, ops=np.full(len(last), PUT, np.uint8))
+    return with_events(replaced(bare, {"ops": ops}), puts)
+
+
+def _periods(pages: npt.NDArray[Any], accesses: Int64s, hold: int | None) -> tuple[Flags, Flags]:
+    """Return which accesses begin and end a page's pinned period, bool; pages are in order."""
+    new_page = np.diff(pages) != 0
+    apart = new_page if hold is None else new_page | (np.diff(accesses) > hold)
+    return np.concatenate([[True], apart]), np.concatenate([apart, [True]])
+
+
+def _checked_hold(hold_events: object) -> int | None:
+    if hold_events is None:
+        return None
+    whole = isinstance(hold_events, int | np.integer) and not isinstance(hold_events, bool)
+    if not whole or hold_events < 0:  # type: ignore[operator]
+        requirement = "must be None or a number of events, 0 or more"
+        raise ParameterError("hold_events", hold_events, requirement)
+    return int(hold_events)  # type: ignore[call-overload,no-any-return]
+
+
+def _checked_share(name: str, share: object) -> float:
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ParameterError(name, share, "must be a number from 0 to 1")
+    return float(share)
+
+
+def pins_compared(
+    trace: Replayable,
+    params: Params,
+    costs: str | Costs = DEFAULT_PRESET,
+    *,
+    hold_events: Sequence[int] = HOLD_EVENTS,
+    pinned_shares: Sequence[float] = PINNED_SHARES,
+    at: float = 0.5,
+) -> pd.DataFrame:
+    """Replay the accesses of a trace under pins of every length; one row a kind.
+
+    The kinds are the trace's pins ``as recorded``, ``none``, pins ``until idle`` for each of
+    `hold_events` and pins ``for life``, the last two on each of `pinned_shares` of the pages (see
+    `repinned`). All callers can sleep: what atomic ones may not do is the question of
+    `atomic_remedies`.
+
+    Parameters
+    ----------
+    trace, params, costs
+        As for `sweep`; the trace must be in memory, and have GETs.
+    at
+        Share of a row's events after which it is asked what could be evicted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``pins``, ``hold_events`` (those of the whole trace for life), ``pinned_share``, parameters,
+        counters and times; of the moment `at` the ``evictable_share`` of the chunks, the
+        ``pinned_page_share`` q, ``independent_share`` (1-q)^n, ``scattered_share``, the replay of
+        as many pins placed at random, ``chunks`` and ``unevictable_bytes``; ``events_added``; and
+        ``break_even_rebuild_ns``: what rebuilding the state that one refault finds destroyed may
+        take before descriptors on the device, never evicted, would be faster (negative if they
+        are anyway, NaN if nothing faults again).
+
+    Raises
+    ------
+    TraceError
+        If the trace is not in memory, has no GETs, or does not fit the region.
+    ParameterError
+        As `sweep`, and as `repinned`; also if `at` is no number from 0 to 1.
+    """
+    if not isinstance(trace, Trace):
+        raise TraceError(f"trace {trace.name!r}: must be in memory for its pins to be changed")
+    if trace.ops is None or not (trace.ops == GET).any():
+        raise TraceError(f"ops of trace {trace.name!r}: has no GET; pins need some to compare with")
+    asked = _checked_share("at", at)
+    kinds = _kinds(trace, tuple(hold_events), tuple(pinned_shares), params.seed)
+    rows = [_row(kind, len(trace), params, asked) for kind in kinds]
+    frame = priced(pd.DataFrame(rows), costs)
+    footprint = trace.footprint_bytes(params)
+    break_even = _break_even(frame, costs_of(costs))
+    return frame.assign(footprint_bytes=footprint, break_even_rebuild_ns=break_even)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of pins: the trace that has them, and what tells it from others."""
+
+    pins: str
+    trace: Trace
+    hold_events: int = 0
+    pinned_share: float = 0.0
+
+
+#: The kinds of the last trace, which are asked for again at every point of a grid.
+_kept: WeakKeyDictionary[Trace, tuple[object, list[Kind]]] = WeakKeyDictionary()
+
+
+def _kinds(
+    trace: Trace, holds: tuple[int, ...], shares: tuple[float, ...], seed: int
+) -> list[Kind]:
+    asked = (holds, shares, seed)
+    if trace not in _kept or _kept[trace][0] != asked:
+        made = list(_made(trace, holds, shares, seed))
+        _kept.clear()
+        _kept[trace] = asked, made
+    return _kept[trace][1]
+
+
+def _made(
+    trace: Trace, holds: tuple[int, ...], shares: tuple[float, ...], seed: int
+) -> Iterator[Kind]:
+    asleep = replaced(trace, {"atomic": None}, made_by="callers can sleep")
+    yield Kind(pins=RECORDED, trace=asleep, pinned_share=1.0)
+    yield Kind(pins=NO_PINS, trace=repinned(trace, 0, pinned_share=0.0))
+    for share in shares:
+        for hold in [*holds, None]:
+            changed = repinned(trace, hold, pinned_share=share, seed=seed)
+            about = {"hold_events": len(trace) if hold is None else hold, "pinned_share": share}
+            yield Kind(pins=LIFE if hold is None else IDLE, trace=changed, **about)  # type: ignore[arg-type]
+
+
+def _row(kind: Kind, n_events: int, params: Params, at: float) -> dict[str, Any]:
+    result = replay(kind.trace, params)
+    moment = int(at * len(kind.trace))
+    found = evictability(kind.trace, params, moment)
+    pins = scattered(kind.trace, params, moment, found.pinned_page_share, params.seed)
+    # The last chunk counts whole, so a pin may be placed behind the region's end.
+    control = evictability(pins, params.replace(region_bytes=_whole_chunks(params)))
+    return {
+        "pins": kind.pins,
+        "hold_events": kind.hold_events,
+        "pinned_share": kind.pinned_share,
+        **params.as_dict(),
+        **result.counts(),
+        "events_added": len(kind.trace) - n_events,
+        "chunks": found.chunks,
+        "pinned_pages": found.pinned_pages,
+        "unevictable_bytes": found.unevictable_bytes,
+        "evictable_share": found.evictable_share,
+        "pinned_page_share": found.pinned_page_share,
+        "independent_share": found.independent_share,
+        "scattered_share": control.evictable_share,
+    }
+
+
+def _whole_chunks(params: Params) -> int:
+    """Return the bytes of the region, its last chunk counted whole."""
+    geometry = Geometry.of(params)
+    return geometry.n_chunks * geometry.chunk_pfns * params.page_bytes
+
+
+def _break_even(frame: pd.DataFrame, costs: Costs) -> pd.Series[float]:
+    """Return the rebuild time at which descriptors on the device take as long; NaN without any."""
+    on_device = frame["accesses"] * costs.device_latency
+    without_rebuild = frame["initiator_ns"] - frame["refault_ns"]
+    return (on_device - without_rebuild) / frame["refaults"].where(frame["refaults"] > 0)
