@@ -33,10 +33,13 @@ _HOMES = {
     "sweep": "grid",
     "workload": "workloads",
 }
+#: Modules that are reached by their own name, as in ``pfnlab.theory.fifo_exact``.
+_MODULES = ("theory",)
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
+    from pfnlab import theory as theory
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.errors import FileError as FileError
@@ -61,6 +64,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -69,4 +74,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})
