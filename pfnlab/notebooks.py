@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ class Request:
             known = {n: v for n, v in (about | chosen.as_dict()).items() if n not in rows}
             frames.append(pd.concat([pd.DataFrame(known, index=rows.index), rows], axis=1))
         return pd.concat(frames, ignore_index=True)
+
+    def viewed(self, view: Callable[[Source], Source]) -> Request:
+        """Return the same request for another view of each source."""
+        return replace(self, sources=tuple(view(source) for source in self.sources))
 
     def save(self, frame: pd.DataFrame) -> str:
         """Write the frame to `out` if there is one, and say so."""
