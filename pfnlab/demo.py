@@ -31,7 +31,7 @@ class Chapter:
 
 CHAPTERS = (
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
-    Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
+    Chapter("03_chunk_size", (claims.chunks_amortise, claims.granules_trade), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
     Chapter("09_is_lra_enough", (claims.lra_is_enough,), figures.order_losses),
 )

@@ -192,15 +192,24 @@ def _targets(node: ast.stmt) -> list[str]:
 def find_source(name: str) -> Source:
     """Return the workload of that name, or the trace in that file.
 
-    A relative path is looked up from the working folder, then from the root of the checkout.
+    ``uniform:1000`` is a workload with so many events. A relative path is looked up from the
+    working folder, then from the root of the checkout.
     """
-    if name in WORKLOADS:
-        return workload(name)
+    family, _, n_events = name.partition(":")
+    if family in WORKLOADS:
+        return workload(family, **({"n_events": _count(name, n_events)} if ":" in name else {}))
     for path in (Path(name), ROOT / name):
         if path.exists():
             return load(path)
     known = [*WORKLOADS, *shipped_traces()]
     raise NotebookError(f"source={name!r}: no such workload or trace file; {near(name, known)}")
+
+
+def _count(name: str, n_events: str) -> int:
+    if not (n_events.isascii() and n_events.isdigit()):
+        requirement = "after ':' there must be a number of events, as in 'uniform:1000'"
+        raise NotebookError(f"source={name!r}: {requirement}")
+    return int(n_events)
 
 
 def shipped_traces() -> list[str]:

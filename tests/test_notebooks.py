@@ -156,6 +156,9 @@ def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path)
     [
         ("chunk_bytes_axs = [1]", "chunk_bytes_axs: no such notebook parameter"),
         ("source = 'zipff'", "source='zipff': no such workload or trace file; did you mean 'zipf'"),
+        ("source = 'zipf:1e3'", "source='zipf:1e3': after ':' there must be a number of events"),
+        ("source = 'zipf:'", "source='zipf:': after ':' there must be a number of events"),
+        ("source = 'zipff:9'", "source='zipff:9': no such workload or trace file"),
         ("source = []", "source=[]: must name a trace file or a workload"),
         ("source = 5", "source=5: must name a trace file or a workload"),
         ("costs = 5", "costs=5: must be a preset's name"),
@@ -178,6 +181,12 @@ def test_bad_parameters_are_refused(injected: str, message: str) -> None:
     ]
     with pytest.raises(pfnlab.PfnlabError, match=re.escape(message)):
         notebooks.request(namespace)
+
+
+def test_a_workload_may_be_named_with_its_events() -> None:
+    source = notebooks.find_source("uniform:1000")
+    assert source == pfnlab.workload("uniform", n_events=1000)
+    assert len(source.trace(pfnlab.Params())) == 1000
 
 
 def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
