@@ -30,6 +30,7 @@ _HOMES = {
     "register": "own_policy",
     "replay": "engine",
     "save": "native",
+    "steps": "engine.stepping",
     "sweep": "grid",
     "workload": "workloads",
 }
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pfnlab import theory as theory
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
+    from pfnlab.engine.stepping import steps as steps
     from pfnlab.errors import FileError as FileError
     from pfnlab.errors import NotebookError as NotebookError
     from pfnlab.errors import ParameterError as ParameterError

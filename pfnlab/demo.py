@@ -22,7 +22,7 @@ BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One claim notebook: what its frame says, claim by claim, and how it is drawn."""
+    """One notebook: what its frame says, claim by claim, and how it is drawn."""
 
     notebook: str
     claims: tuple[Callable[[pd.DataFrame], Verdict], ...]
@@ -30,6 +30,7 @@ class Chapter:
 
 
 CHAPTERS = (
+    Chapter("00_model", (), figures.mechanism),  # a definition: shown, not claimed
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise, claims.granules_trade), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),

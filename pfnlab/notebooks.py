@@ -18,6 +18,7 @@ from pfnlab.frames import write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
+from pfnlab.toy import TOY, Story
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
 
@@ -192,16 +193,18 @@ def _targets(node: ast.stmt) -> list[str]:
 def find_source(name: str) -> Source:
     """Return the workload of that name, or the trace in that file.
 
-    ``uniform:1000`` is a workload with so many events. A relative path is looked up from the
-    working folder, then from the root of the checkout.
+    ``uniform:1000`` is a workload with so many events, and ``toy`` the story of 00_model. A
+    relative path is looked up from the working folder, then from the root of the checkout.
     """
+    if name == TOY:
+        return Story()
     family, _, n_events = name.partition(":")
     if family in WORKLOADS:
         return workload(family, **({"n_events": _count(name, n_events)} if ":" in name else {}))
     for path in (Path(name), ROOT / name):
         if path.exists():
             return load(path)
-    known = [*WORKLOADS, *shipped_traces()]
+    known = [*WORKLOADS, TOY, *shipped_traces()]
     raise NotebookError(f"source={name!r}: no such workload or trace file; {near(name, known)}")
 
 
