@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims, figures, orders
+from pfnlab import claims, figures, orders, simulated
 from pfnlab.params import PARAMETERS
 
 GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
@@ -59,19 +59,19 @@ def test_one_by_one_suits_every_order() -> None:
 @pytest.mark.parametrize("alpha", [0.6, 1.0])
 def test_the_replay_keeps_to_theory(alpha: float) -> None:
     """Within 2 %: three standard errors of 150,000 references, and Che's own error."""
-    frame = orders.independent_references(
+    frame = simulated.victim_orders(
         n_items=200, alpha=alpha, capacities=(10, 50, 120), n_events=200_000, seed=3
     )
     assert len(frame) == 9
     assert (frame["simulated"] / frame["predicted"] - 1).abs().max() < 0.02
-    misses = frame.pivot(index="capacity", columns="policy", values="simulated")
+    misses = frame.pivot(index="x", columns="series", values="simulated")
     assert (misses["lru"] < misses["lra"]).all()
     assert (misses["random"] / misses["lra"] - 1).abs().max() < 0.02
 
 
 @pytest.mark.kernel
 def test_the_replay_is_near_theory_even_in_few_references() -> None:
-    frame = orders.independent_references(
+    frame = simulated.victim_orders(
         n_items=16, alpha=1.0, capacities=(2, 8), n_events=4000, policies=("lra", "lru")
     )
     assert (frame["simulated"] - frame["predicted"]).abs().max() < 0.05
@@ -89,16 +89,45 @@ def test_the_replay_is_near_theory_even_in_few_references() -> None:
 )
 def test_what_theory_does_not_know_is_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
-        orders.independent_references(**asked)
+        simulated.victim_orders(**asked)
+
+
+def test_lru_of_few_items_is_exact() -> None:
+    frame = simulated.victim_orders(n_items=12, alpha=1.0, capacities=(3, 6), policies=("lru",))
+    assert set(frame["form"]) == {"exact"}
+    assert (frame["simulated"] / frame["predicted"] - 1).abs().max() < 0.01
+
+
+def test_batches_keep_to_theory_up_to_a_quarter_of_the_threshold() -> None:
+    """Within 2 % there; a batch of all that is resident faults less than the form says."""
+    frame = simulated.batches(
+        n_items=200, capacity=40, batch_chunks=(1, 4, 10, 40), n_events=400_000, seed=3
+    )
+    off = (frame["simulated"] / frame["predicted"] - 1).tolist()
+    assert max(map(abs, off[:3])) < 0.02
+    assert -0.1 < off[3] < -0.02
+
+
+def test_sparse_touches_keep_to_theory() -> None:
+    frame = simulated.sparse_touches(n_references=(100, 1000))
+    assert frame["series"].tolist() == ["4 KiB", "2 MiB"] * 2
+    assert (frame["simulated"] / frame["predicted"] - 1).abs().max() < 0.02
 
 
 def test_the_picture_of_theory() -> None:
-    frame = orders.independent_references(n_items=50, capacities=(5, 20), n_events=2000)
+    frame = pd.concat(
+        [
+            simulated.victim_orders(n_items=50, capacities=(5, 20), n_events=2000),
+            simulated.batches(n_items=50, capacity=10, batch_chunks=(1, 5), n_events=2000),
+            simulated.sparse_touches(n_references=(10, 100)),
+        ]
+    )
     picture = figures.beside_theory(frame)
     assert picture.get_suptitle()
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in picture.axes)
     assert "zipf, 50 granules" in picture.axes[0].get_title(loc="left")
-    for column in ("simulated", "predicted", "capacity", "form"):
+    assert "uniform, 1 TiB" in picture.axes[2].get_title(loc="left")
+    for column in ("simulated", "predicted", "x", "form"):
         with pytest.raises(pfnlab.PfnlabError, match=column):
             figures.beside_theory(frame.drop(columns=column))
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pfnlab.figures.drawing import COLOURS, GREY, INK, end_label, new_figure
+from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
 from pfnlab.frames import require
 
 #: One colour, marker and line an order, everywhere.
@@ -65,36 +65,55 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
     end_label(axes, float(share.max()), 0.0, "LRA", INK)
 
 
+#: Experiments of `pfnlab.simulated`: title, x label, y label.
+_PANELS = {
+    "orders": ("Victim orders", "threshold, granules", "faults a reference"),
+    "batches": ("Chunks unmapped at once", "batch, chunks of one granule", "faults a reference"),
+    "touched": ("Sparse access", "references", "granules touched"),
+}
+
+
 def beside_theory(frame: pd.DataFrame) -> Figure:
-    """Draw the misses that were simulated (points) over those that theory predicts (lines)."""
-    drawn = ["policy", "n_items", "alpha", "capacity", "simulated", "predicted", "form"]
-    require(frame, ["source", *drawn])
-    figure, ((axes, apart),) = new_figure(
-        "Independent references: the replay (points) keeps to the closed forms (lines)",
-        1, 2, 12, 4.0,
+    """Draw what was replayed (points) over what theory predicts (lines), and how far it is off."""
+    require(frame, ["source", "experiment", "about", "series", "x", "form", "simulated",
+                    "predicted"])  # fmt: skip
+    figure, grid = new_figure(
+        "The replay (points) keeps to the closed forms (lines), but for batches as large as all",
+        2, 2, 12, 7.2,
     )  # fmt: skip
-    row = frame.iloc[0]
-    about = f"{row['source']}, {row['n_items']:,} granules, alpha {row['alpha']:g}"
-    for i, (order, some) in enumerate(frame.groupby("policy", sort=False)):
-        rows = some.sort_values("capacity")
-        colour, marker, _ = _LOOKS[str(order)]
-        share = rows["capacity"] / rows["n_items"]
-        label = f"{order}: {rows['form'].iloc[0]}"
-        axes.plot(share, rows["predicted"], color=colour, lw=1.6, ls=(":", "-")[i % 2])
-        axes.plot(share, rows["simulated"], color=colour, marker=marker, ls="", ms=5, label=label)
-        off = rows["simulated"] / rows["predicted"] - 1
-        apart.plot(share, off, color=colour, marker=marker, lw=1.2, ms=5)
-        end_label(apart, float(share.iloc[-1]), float(off.iloc[-1]), str(order), colour)
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_ylabel("faults a reference")
-    axes.set_ylim(0, 1)
-    apart.axhline(0, color=GREY, lw=1)
-    apart.set_ylabel("replay beyond theory")
-    apart.yaxis.set_major_formatter(PercentFormatter(1.0))
-    limit = 1.2 * float((frame["simulated"] / frame["predicted"] - 1).abs().max()) or 0.01
-    apart.set_ylim(-max(limit, 0.01), max(limit, 0.01))
-    for each in (axes, apart):
-        each.set_title(about, loc="left", fontsize=10)
-        each.set_xlabel("threshold, share of the granules")
-        each.xaxis.set_major_formatter(PercentFormatter(1.0))
+    panels = [axes for row in grid for axes in row]
+    for axes, (experiment, (title, x, y)) in zip(panels, _PANELS.items(), strict=False):
+        rows = frame[frame["experiment"] == experiment]
+        about = rows["about"].iloc[0] if len(rows) else "not replayed"
+        axes.set_title(f"{title}: {about}", loc="left", fontsize=10)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _points_on_lines(axes, panels[3], rows)
+    for axes in panels[:2]:
+        axes.set_ylim(0, 1)
+    if (frame["experiment"] == "touched").any():
+        panels[2].set_xscale("log")
+        bytes_axis(panels[2], "y", "granules touched")
+    panels[3].axhline(0, color=GREY, lw=1)
+    panels[3].set_xscale("log")
+    panels[3].yaxis.set_major_formatter(PercentFormatter(1.0))
+    panels[3].set_title("How far off: replay beyond theory, all of them", loc="left", fontsize=10)
+    panels[3].set_xlabel("threshold, batch or references")
+    panels[3].set_ylabel("replay beyond theory")
     return figure
+
+
+def _points_on_lines(axes: Axes, apart: Axes, rows: pd.DataFrame) -> None:
+    for i, (series, some) in enumerate(rows.groupby("series", sort=False)):
+        line = some.sort_values("x")
+        colour, marker, _ = _LOOKS.get(str(series), ((COLOURS[4], COLOURS[1])[i % 2], "s", ""))
+        label = f"{series}: {line['form'].iloc[0]}"
+        if line["experiment"].iloc[0] == "batches":
+            colour, marker = COLOURS[3], "P"
+        axes.plot(line["x"], line["predicted"], color=colour, lw=1.6, ls=("-", "--")[i % 2])
+        axes.plot(line["x"], line["simulated"], color=colour, marker=marker, ls="", ms=5,
+                  label=label)  # fmt: skip
+        off = line["simulated"] / line["predicted"] - 1
+        apart.plot(line["x"], off, color=colour, marker=marker, lw=1.2, ms=5)
+    if len(rows):
+        axes.legend(frameon=False, fontsize=9, loc="best")
