@@ -62,7 +62,7 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
         more = by_order["lra"] / by_order[order] - 1
         axes.plot(share, more, color=colour, marker=marker, ls=line, lw=1.8, ms=5,
                   label=_NAMES.get(order, order))  # fmt: skip
-    end_label(axes, float(share.max()), 0.0, "LRA", INK)
+    end_label(axes, float(share.max()), 0.0, "LRA", INK, -7)
 
 
 #: Experiments of `pfnlab.simulated`: title, x label, y label.
