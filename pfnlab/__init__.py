@@ -38,14 +38,18 @@ _HOMES = {
     "save": "native",
     "schemes": "alternatives",
     "smallest_reserve": "contexts",
+    "steps": "engine.stepping",
     "sweep": "grid",
     "unpinned": "contexts",
     "workload": "workloads",
 }
+#: Modules that are reached by their own name, as in ``pfnlab.theory.fifo_exact``.
+_MODULES = ("theory",)
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
+    from pfnlab import theory as theory
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.contexts import atomic_remedies as atomic_remedies
     from pfnlab.contexts import pinned_for_io as pinned_for_io
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from pfnlab.contexts import unpinned as unpinned
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
+    from pfnlab.engine.stepping import steps as steps
     from pfnlab.errors import FileError as FileError
     from pfnlab.errors import NotebookError as NotebookError
     from pfnlab.errors import ParameterError as ParameterError
@@ -79,6 +84,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -87,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -25,7 +25,7 @@ Claim = Callable[[pd.DataFrame], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One claim notebook: what its frame says, claim by claim, and how it is drawn.
+    """One notebook: what its frame says, claim by claim, and how it is drawn.
 
     Measured claims are judged on a recorded measurement (`notebooks.measured`) in place of the
     notebook's frame, so that the table does not change with the machine that writes it.
@@ -38,6 +38,7 @@ class Chapter:
 
 
 CHAPTERS = (
+    Chapter("00_model", (), figures.mechanism),  # a definition: shown, not claimed
     Chapter(
         "01_static_cost",
         (
@@ -51,7 +52,7 @@ CHAPTERS = (
         figures.schemes,
     ),
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
-    Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
+    Chapter("03_chunk_size", (claims.chunks_amortise, claims.granules_trade), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
     Chapter(
         "05_shootdowns",
@@ -70,6 +71,7 @@ CHAPTERS = (
         figures.atomic_context,
     ),
     Chapter("07_pins", (claims.pins_break_the_bound, claims.pins_are_independent), figures.pins),
+    Chapter("09_is_lra_enough", (claims.lra_is_enough,), figures.order_losses),
 )
 
 

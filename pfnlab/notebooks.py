@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pfnlab.frames import write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, drawn, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
+from pfnlab.toy import TOY, Story
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
 
@@ -93,6 +94,10 @@ class Request:
                     rows = measure(region.trace, point, self.costs)
                     frames.append(_about(region.trace, point, rows))
         return pd.concat(frames, ignore_index=True)
+
+    def viewed(self, view: Callable[[Source], Source]) -> Request:
+        """Return the same request for another view of each source."""
+        return replace(self, sources=tuple(view(source) for source in self.sources))
 
     def save(self, frame: pd.DataFrame) -> str:
         """Write the frame to `out` if there is one, and say so."""
@@ -199,15 +204,26 @@ def _targets(node: ast.stmt) -> list[str]:
 def find_source(name: str) -> Source:
     """Return the workload of that name, or the trace in that file.
 
-    A relative path is looked up from the working folder, then from the root of the checkout.
+    ``uniform:1000`` is a workload with so many events, and ``toy`` the story of 00_model. A
+    relative path is looked up from the working folder, then from the root of the checkout.
     """
-    if name in WORKLOADS:
-        return workload(name)
+    if name == TOY:
+        return Story()
+    family, _, n_events = name.partition(":")
+    if family in WORKLOADS:
+        return workload(family, **({"n_events": _count(name, n_events)} if ":" in name else {}))
     for path in (Path(name), ROOT / name):
         if path.exists():
             return load(path)
-    known = [*WORKLOADS, *shipped_traces()]
+    known = [*WORKLOADS, TOY, *shipped_traces()]
     raise NotebookError(f"source={name!r}: no such workload or trace file; {near(name, known)}")
+
+
+def _count(name: str, n_events: str) -> int:
+    if not (n_events.isascii() and n_events.isdigit()):
+        requirement = "after ':' there must be a number of events, as in 'uniform:1000'"
+        raise NotebookError(f"source={name!r}: {requirement}")
+    return int(n_events)
 
 
 def shipped_traces() -> list[str]:

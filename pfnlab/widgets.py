@@ -47,6 +47,30 @@ def explore(draw: Draw, params: Params, *names: str, first: Figure) -> ipywidget
     return ipywidgets.VBox([*controls.values(), message, picture])
 
 
+def walk(draw: Callable[[int], Figure], n_events: int, first: Figure) -> ipywidgets.VBox:
+    """Return a slider over the events of some steps above the picture up to each of them.
+
+    Parameters
+    ----------
+    draw
+        Makes the picture up to an event, counted from 0.
+    n_events
+        Events that can be stepped through.
+    first
+        The picture of the last event, where the slider starts.
+    """
+    slider = ipywidgets.IntSlider(
+        value=n_events - 1, max=n_events - 1, description="event", style=_STYLE, layout=_LAYOUT
+    )
+    picture = ipywidgets.Image(value=png(first), format="png")
+
+    def redraw(change: object) -> None:
+        picture.value = png(draw(slider.value))
+
+    slider.observe(redraw, names="value")
+    return ipywidgets.VBox([slider, picture])
+
+
 def _values(controls: dict[str, Any]) -> dict[str, Any]:
     return {name: control.value for name, control in controls.items()}
 

@@ -17,12 +17,14 @@ import pytest
 from matplotlib.figure import Figure
 
 import pfnlab
-from pfnlab import claims, demo, notebooks, widgets
+from pfnlab import claims, demo, notebooks, toy, widgets
 from pfnlab.params import PARAMETERS
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in demo.CHAPTERS for call in (*c.claims, c.figure)]
 MAX_PNG_BYTES = 150_000
+#: Notebooks whose frame is a sweep of every event of the source.
+SWEPT = ("02_region_size", "03_chunk_size", "04_eviction_threshold", "sweep")
 
 
 def code_cells(path: Path) -> list[Any]:
@@ -104,18 +106,17 @@ def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path
     frame = pd.read_parquet(out)
     frame = frame[frame["n_events"] > 0]  # others were measured, not replayed
     assert set(frame["source"]) == {"block_io"}
-    assert set(frame["n_events"]) == {20_000}
-    assert frame["event_ns"].max() > 0
+    if path.stem == "00_model":  # a row an event, of the first ones
+        assert (frame["accesses"] + frame["puts"] == 1).all()
+        assert frame["event"].tolist() == list(range(toy.SHOWN_EVENTS))
+        return
+    if path.stem in SWEPT:
+        assert (frame["accesses"] + frame["puts"] == 20_000).all()
     if "hits" in frame:
-        whole = frame[frame["events_added"] == 0] if "events_added" in frame else frame
-        if path.stem == "05_shootdowns":  # looks every access up, and has no PUTs
-            assert whole["accesses"].between(1, 20_000).all()
-            assert whole["accesses"].nunique() == 1
-        else:
-            assert (whole["accesses"] + whole["puts"] == 20_000).all()
         handled = frame["hits"] + frame["faults"] + frame["atomic_faults"]
         assert (handled == frame["accesses"]).all()
-        assert frame["event_ns"].gt(0).all()
+        assert frame["accesses"].between(1, 20_000).all()
+    assert frame["event_ns"].max() > 0
 
 
 def test_the_command_of_the_readme(tmp_path: Path, root: Path) -> None:
@@ -161,6 +162,9 @@ def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path)
     [
         ("chunk_bytes_axs = [1]", "chunk_bytes_axs: no such notebook parameter"),
         ("source = 'zipff'", "source='zipff': no such workload or trace file; did you mean 'zipf'"),
+        ("source = 'zipf:1e3'", "source='zipf:1e3': after ':' there must be a number of events"),
+        ("source = 'zipf:'", "source='zipf:': after ':' there must be a number of events"),
+        ("source = 'zipff:9'", "source='zipff:9': no such workload or trace file"),
         ("source = []", "source=[]: must name a trace file or a workload"),
         ("source = 5", "source=5: must name a trace file or a workload"),
         ("costs = 5", "costs=5: must be a preset's name"),
@@ -183,6 +187,12 @@ def test_bad_parameters_are_refused(injected: str, message: str) -> None:
     ]
     with pytest.raises(pfnlab.PfnlabError, match=re.escape(message)):
         notebooks.request(namespace)
+
+
+def test_a_workload_may_be_named_with_its_events() -> None:
+    source = notebooks.find_source("uniform:1000")
+    assert source == pfnlab.workload("uniform", n_events=1000)
+    assert len(source.trace(pfnlab.Params())) == 1000
 
 
 def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
@@ -301,6 +311,22 @@ def test_a_slider_redraws_by_the_same_function() -> None:
     before, slider.value = picture.value, 2 << 30
     assert "threshold_bytes='1GiB': must be at least chunk_bytes" in message.value
     assert picture.value == before
+
+
+def test_a_walk_redraws_up_to_an_event() -> None:
+    seen: list[int] = []
+
+    def draw(until: int) -> Figure:
+        seen.append(until)
+        picture = Figure(figsize=(1, 1))
+        picture.text(0, 0, str(until))
+        return picture
+
+    slider, picture = widgets.walk(draw, 5, Figure(figsize=(1, 1))).children
+    before = picture.value
+    slider.value = 2
+    assert (seen, slider.min, slider.max) == ([2], 0, 4)
+    assert picture.value != before
 
 
 def test_sliders_stay_within_bounds() -> None:

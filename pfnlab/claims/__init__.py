@@ -16,9 +16,9 @@ from pfnlab.claims.flushes import (
     lazy_purge_is_a_batch,
     touches_send_no_ipis,
 )
-from pfnlab.claims.orders import small_share_suffices
+from pfnlab.claims.orders import lra_is_enough, small_share_suffices
 from pfnlab.claims.pinning import pins_are_independent, pins_break_the_bound
-from pfnlab.claims.sizes import bounded_dram, chunks_amortise
+from pfnlab.claims.sizes import bounded_dram, chunks_amortise, granules_trade
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
 
 __all__ = [
@@ -33,7 +33,9 @@ __all__ = [
     "device_costs_latency_and_wear",
     "establishing_is_local",
     "freed_dram_is_worth_little",
+    "granules_trade",
     "lazy_purge_is_a_batch",
+    "lra_is_enough",
     "pfn_only_loses_sharing",
     "pins_are_independent",
     "pins_break_the_bound",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_trace, joined, worst
+from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.units import short_bytes
@@ -15,6 +16,11 @@ from pfnlab.units import short_bytes
 SHARE_OF_FOOTPRINT = 0.25
 SHARE_TOLERANCE = 0.05
 REFAULTS_AN_ACCESS = 0.05
+FAULTS_OVER_BEST = 0.10
+
+#: Orders that must see accesses, and the one that must see those to come.
+INFORMED = ("lru", "clock", "sieve", "s3fifo")
+OPTIMUM = "opt"
 
 
 def small_share_suffices(frame: pd.DataFrame) -> Verdict:
@@ -54,3 +60,56 @@ def _sufficient(row: dict[Any, Any]) -> Finding:
         f"{row['atomic_faults']:,} illegal atomic faults",
         -ratio,
     )
+
+
+def lra_is_enough(frame: pd.DataFrame) -> Verdict:
+    """T10: at any threshold LRA faults little more than the best order that watches accesses."""
+    require(frame, [*ABOUT, *PARAMETERS, "footprint_bytes", "faults", "shootdowns"])
+    return joined(
+        {name: _enough(rows) for name, rows in by_trace(frame)},
+        claim="T10",
+        who="Ingo Molnar",
+        statement=(
+            f"LRA needs no access information, and faults at most {FAULTS_OVER_BEST:.0%} more than "
+            f"the best of {', '.join(INFORMED)}, which do, at every threshold tried (traces as "
+            f"sleepable lookups without their PUTs; each granule a chunk of its own)"
+        ),
+    )
+
+
+def _enough(rows: pd.DataFrame) -> Finding:
+    """Judge one trace by its worst threshold, and say up to which the bound was kept."""
+    losses = [loss for some in by_setting(rows, "policy") if (loss := _loss(some)) is not None]
+    if not losses:
+        return Finding(None, "needs lra beside an order that watches accesses, and evictions")
+    largest = max(losses, key=lambda loss: loss.over_best)
+    kept = [loss.share for loss in losses if loss.over_best <= FAULTS_OVER_BEST]
+    within = ", ".join(f"{share:.0%}" for share in sorted(set(kept))) or "none"
+    text = (
+        f"{largest.text}; within {FAULTS_OVER_BEST:.0%} at thresholds of {within} of the footprint"
+    )
+    return Finding(largest.over_best <= FAULTS_OVER_BEST, text, -largest.over_best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    share: float
+    over_best: float
+    text: str
+
+
+def _loss(rows: pd.DataFrame) -> _Loss | None:
+    """Return what LRA loses at one setting; None if an order is missing or nothing is evicted."""
+    faults = rows.groupby("policy")["faults"].min().to_dict()
+    informed = {name: faults[name] for name in INFORMED if name in faults}
+    evicted = rows.loc[rows["policy"] == "lra", "shootdowns"]
+    if not informed or not len(evicted) or not evicted.any():
+        return None
+    best = min(informed, key=lambda name: informed[name])
+    row = rows.iloc[0]
+    share = float(row["threshold_bytes"] / row["footprint_bytes"])
+    others = [name for name in (best, "lru", OPTIMUM) if name in faults]
+    over = {name: faults["lra"] / faults[name] - 1 for name in others}
+    compared = ", ".join(f"{more:+.1%} over {name}" for name, more in over.items())
+    text = f"at worst {faults['lra']:,} faults, {compared}, with {share:.0%} of the footprint"
+    return _Loss(share, float(over[best]), f"{text} ({short_bytes(row['threshold_bytes'])})")

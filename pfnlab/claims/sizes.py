@@ -1,4 +1,4 @@
-"""Claims on sizes: what a threshold bounds (T6), and what chunks and batches save (T7)."""
+"""Claims on sizes: what a threshold bounds (T6), what chunks and granules save (T7, T9)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from pfnlab.units import short_bytes
 FEWER_SHOOTDOWNS = 8.0
 MORE_FAULTS = 1.10
 PASS_OF_THRESHOLD = 1 / 8
+FEWER_FAULTS_SEQUENTIAL = 2.0
+MORE_BYTES_SPARSE = 64.0
+
+#: Workloads that are sequential, or sparse, by construction.
+SEQUENTIAL = ("sequential", "gpu_tensors")
+SPARSE = ("uniform",)
 
 
 def bounded_dram(frame: pd.DataFrame) -> Verdict:
@@ -76,8 +82,10 @@ def _amortised(rows: pd.DataFrame) -> Finding:
     base = by_pass.iloc[0]
     within = by_pass["pass_bytes"] <= PASS_OF_THRESHOLD * base["threshold_bytes"]
     others = by_pass[within & (by_pass["faults"] <= MORE_FAULTS * base["faults"])].iloc[1:]
-    if by_pass["pass_bytes"].nunique() < 2 or base["shootdowns"] == 0:
-        return Finding(None, "needs two pass sizes, and a threshold that evicts something")
+    if by_pass.loc[within, "pass_bytes"].nunique() < 2 or base["shootdowns"] == 0:
+        return Finding(
+            None, "needs two pass sizes within the bound, and a threshold that evicts something"
+        )
     candidates = (others[others["batch_chunks"] == 1], others[others["batch_chunks"] > 1])
     bests = [
         some.sort_values("shootdowns", kind="stable").iloc[0] for some in candidates if len(some)
@@ -96,4 +104,65 @@ def _against(base: pd.Series[Any], best: pd.Series[Any]) -> str:
     return (
         f"to {best['shootdowns']:,} ({fewer:,.1f} times fewer) at {size} "
         f"for {more_faults:+.1%} faults"
+    )
+
+
+def granules_trade(frame: pd.DataFrame) -> Verdict:
+    """T9: larger granules fault less where access is sequential, and waste where it is sparse."""
+    require(frame, [*ABOUT, *PARAMETERS, "footprint_bytes", "faults", "populated_bytes", "fault_ns",
+                    "costs"])  # fmt: skip
+    findings = {
+        name: worst([_traded(some) for some in _same_but_granule(rows)])
+        for name, rows in by_trace(frame)
+    }
+    for kind, names in (("sequential", SEQUENTIAL), ("sparse", SPARSE)):
+        if not frame["source"].isin(names).any():
+            known = " or ".join(names)
+            findings[kind] = Finding(None, f"needs a source that is {kind}: {known}")
+    return joined(
+        findings,
+        claim="T9",
+        who="Ingo Molnar",
+        statement=(
+            f"From the smallest to the largest granule, with the same chunk and the same threshold "
+            f"(a share of the footprint, or bytes), no trace faults more often, sequential access "
+            f"at least {FEWER_FAULTS_SEQUENTIAL:g} times less often, and sparse access initialises "
+            f"at least {MORE_BYTES_SPARSE:g} times the bytes"
+        ),
+    )
+
+
+def _same_but_granule(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows of the largest chunk and smallest batch, one threshold at a time."""
+    chosen = rows[rows["chunk_bytes"] == rows["chunk_bytes"].max()]
+    chosen = chosen[chosen["batch_chunks"] == chosen["batch_chunks"].min()]
+    asked = "threshold_of_footprint" if "threshold_of_footprint" in rows else "threshold_bytes"
+    free = ("granule_bytes", "threshold_bytes")
+    return [some for _, group in chosen.groupby(asked) for some in by_setting(group, *free)]
+
+
+def _traded(rows: pd.DataFrame) -> Finding:
+    by_granule = rows.sort_values("granule_bytes", kind="stable")
+    small, large = by_granule.iloc[0], by_granule.iloc[-1]
+    if small["granule_bytes"] == large["granule_bytes"] or not small["faults"]:
+        return Finding(None, "needs two granule sizes under one chunk and threshold")
+    fewer = float(small["faults"] / max(large["faults"], 1))
+    more = float(large["populated_bytes"] / small["populated_bytes"])
+    margins = [fewer]  # each holds from 1 on
+    if small["source"] in SEQUENTIAL:
+        margins.append(fewer / FEWER_FAULTS_SEQUENTIAL)
+    if small["source"] in SPARSE:
+        margins.append(more / MORE_BYTES_SPARSE)
+    return Finding(min(margins) >= 1, _trade(small, large, fewer, more), min(margins))
+
+
+def _trade(small: pd.Series[Any], large: pd.Series[Any], fewer: float, more: float) -> str:
+    sizes = " to ".join(short_bytes(row["granule_bytes"]) for row in (small, large))
+    touched = " to ".join(short_bytes(row["footprint_bytes"]) for row in (small, large))
+    a_fault = " to ".join(
+        f"{row['fault_ns'] / row['faults'] / 1000:,.1f}" for row in (small, large)
+    )
+    return (
+        f"{sizes}: {fewer:,.1f} times fewer faults, {more:,.1f} times the bytes initialised, "
+        f"granules touched {touched}, {a_fault} us a fault ({small['costs']})"
     )

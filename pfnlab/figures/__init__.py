@@ -4,15 +4,20 @@ from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
 from pfnlab.figures.flushes import lazy_purge, shootdowns
+from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
+from pfnlab.figures.steps import mechanism
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
 __all__ = [
     "any_sweep",
     "atomic_context",
+    "beside_theory",
     "chunk_size",
     "eviction_threshold",
     "lazy_purge",
+    "mechanism",
+    "order_losses",
     "pins",
     "png",
     "region_size",

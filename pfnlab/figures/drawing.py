@@ -7,12 +7,15 @@ import io
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from PIL import Image  # matplotlib brings it
 
 from pfnlab.units import short_bytes
 
 # Okabe and Ito's palette, told apart by the colour-blind too; one colour a role, everywhere.
 INK, GREY = "#222222", "#767676"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+_PNG_COLOURS = 128
 
 
 def new_figure(
@@ -48,21 +51,13 @@ def end_label(axes: Axes, x: float, y: float, text: str, colour: str, rise: floa
     )  # fmt: skip
 
 
-def png(figure: Figure, dpi: int = 80, n_colours: int | None = None) -> bytes:
-    """Return the figure as a PNG file's bytes.
+def png(figure: Figure, dpi: int = 80) -> bytes:
+    """Return the figure as a PNG file's bytes, in 128 colours: a third of what true colour takes.
 
-    With at most `n_colours` colours a picture of lines takes a quarter of the bytes.
+    Pictures are committed inside notebooks, and sent to the browser for every move of a slider.
     """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue() if n_colours is None else _with_palette(buffer, n_colours)
-
-
-def _with_palette(buffer: io.BytesIO, n_colours: int) -> bytes:
-    from PIL import Image  # what matplotlib writes its PNGs with
-
-    picture = Image.open(buffer).convert("RGB")
-    few = picture.quantize(n_colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    written = io.BytesIO()
-    few.save(written, format="png")
-    return written.getvalue()
+    true_colour, buffer = io.BytesIO(), io.BytesIO()
+    figure.savefig(true_colour, format="png", dpi=dpi)
+    picture = Image.open(true_colour).convert("RGB").quantize(_PNG_COLOURS)
+    picture.save(buffer, format="png")
+    return buffer.getvalue()

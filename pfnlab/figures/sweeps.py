@@ -53,10 +53,10 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
     sources = list(frame["source"].unique())
     figure, grid = new_figure(
         "One word, three sizes: what a fault populates, what is evicted, what one shootdown covers",
-        len(sources), 3, 12.6, 3.4 * len(sources),
+        len(sources), 3, 12.6, (3.4 if len(sources) < 3 else 2.8) * len(sources),
     )  # fmt: skip
     panels = (("miss_ratio", "faults an access"), ("shootdowns", "shootdowns"),
-              ("populated_bytes", "bytes of descriptors initialised"))  # fmt: skip
+              ("populated_bytes", "descriptors initialised"))  # fmt: skip
     for row, source in zip(grid, sources, strict=True):
         rows = frame[frame["source"] == source]
         for axes, (column, label) in zip(row, panels, strict=True):

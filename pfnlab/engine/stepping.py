@@ -1,0 +1,151 @@
+"""`steps`: the mechanism fed one event at a time, and what it holds after each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pfnlab.columns import Events
+from pfnlab.engine.mechanism import Mechanism
+from pfnlab.errors import ParameterError, TraceError
+from pfnlab.geometry import Geometry
+from pfnlab.kernels import state as tables
+from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.replayable import Replayable
+from pfnlab.requests import PUT
+
+#: What a person can still look at, event by event.
+MAX_GRANULES = 4096
+MAX_EVENTS = 10_000
+
+#: Counters that an event adds to, by their names in DESIGN 5, and their places in the state.
+_ADDED = {
+    "faults": tables.FAULTS,
+    "cold_faults": tables.COLD_FAULTS,
+    "atomic_faults": tables.ATOMIC_FAULTS,
+    "reserve_faults": tables.RESERVE_FAULTS,
+    "overcommits": tables.OVERCOMMITS,
+    "puts": tables.PUTS,
+    "unmatched_puts": tables.UNMATCHED_PUTS,
+    "shootdowns": tables.SHOOTDOWNS,
+    "futile_passes": tables.FUTILE_PASSES,
+    "pinned_skips": tables.PINNED_SKIPS,
+    "evicted_chunks": tables.EVICTED_CHUNKS,
+    "evicted_granules": tables.EVICTED_GRANULES,
+    "ranged_flush_pages": tables.RANGED_FLUSH_PAGES,
+    "full_flushes": tables.FULL_FLUSHES,
+}
+_OPS = ("LOOKUP", "GET", "PUT")
+
+
+def steps(trace: Replayable, params: Params) -> pd.DataFrame:
+    """Replay a small trace event by event, and return what the mechanism holds after each.
+
+    The mechanism is the one of `pfnlab.replay`, not a copy of it.
+
+    Parameters
+    ----------
+    trace
+        At most `MAX_EVENTS` events.
+    params
+        A region of at most `MAX_GRANULES` granules, under an order that is a list of chunks or
+        a draw from one: any of the built-in ones but s3fifo and opt.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an event: ``event``, ``pfn``, ``op``, ``atomic``, ``granule`` and ``chunk``;
+        ``accesses``, ``hits`` and the other counters of DESIGN 5 that events add to, as added
+        by this one; then, after the event, ``resident_bytes``, ``reserve_left`` (granules) and
+        the tuples ``resident`` (granules), ``order`` (chunks, the next victim first where the order
+        is a list), ``pinned`` (chunks with live pins) and ``set_aside`` (chunks that a pass found
+        pinned and took out of the order).
+
+    Raises
+    ------
+    ParameterError
+        For a region that is too large, or an order that can't be shown.
+    TraceError
+        For too many events, or a pfn outside the region.
+    """
+    _check(trace, params)
+    mechanism, geometry = Mechanism(trace, params), Geometry.of(params)
+    rows: list[dict[str, Any]] = []
+    for piece in trace.pieces(params):
+        for i in range(len(piece.pfns)):
+            before = mechanism.state.counts.copy()
+            event = piece.part(i, i + 1)
+            mechanism.feed(event)
+            added = mechanism.state.counts - before
+            rows.append(_asked(event, geometry) | _counted(event, added) | _held(mechanism))
+    return pd.DataFrame(rows)
+
+
+def _check(trace: Replayable, params: Params) -> None:
+    n_granules = Geometry.of(params).n_granules
+    if n_granules > MAX_GRANULES:
+        requirement = f"must have at most {MAX_GRANULES} granules to be stepped through"
+        raise ParameterError("region_bytes", f"{n_granules} granules", requirement)
+    known = ("lra", "lru", "clock", "sieve", "random")
+    if params.policy in WHOLE_CHUNK_POLICIES or params.policy not in known:
+        requirement = f"must be one of {', '.join(known)} to be stepped through"
+        raise ParameterError("policy", params.policy, requirement)
+    if len(trace) > MAX_EVENTS:
+        requirement = f"must have at most {MAX_EVENTS} events to be stepped through"
+        raise TraceError(f"trace {trace.name!r}: has {len(trace)} events, {requirement}")
+    trace.check(params)
+
+
+def _asked(event: Events, geometry: Geometry) -> dict[str, Any]:
+    (granule,), (chunk,) = geometry.granules_of(event.pfns), geometry.chunks_of(event.pfns)
+    return {
+        "event": event.start,
+        "pfn": int(event.pfns[0]),
+        "op": _OPS[_op(event)],
+        "atomic": event.atomic is not None and bool(event.atomic[0]),
+        "granule": int(granule),
+        "chunk": int(chunk),
+    }
+
+
+def _op(event: Events) -> int:
+    return int(event.ops[0]) if event.ops is not None else 0
+
+
+def _counted(event: Events, added: Any) -> dict[str, int]:
+    counted = {name: int(added[place]) for name, place in _ADDED.items()}
+    accesses = int(_op(event) != PUT)
+    hits = accesses - counted["faults"] - counted["atomic_faults"]
+    return {"accesses": accesses, "hits": hits} | counted
+
+
+def _held(mechanism: Mechanism) -> dict[str, Any]:
+    """Return what the tables of the mechanism hold."""
+    state = mechanism.state
+    bits = np.unpackbits(state.resident.astype("<u8").view(np.uint8), bitorder="little")
+    # A region this small has a row for every chunk, so a row tells its chunk.
+    chunks = state.chunks[tables.FIRST_ROW :]
+    order = tuple(row - tables.FIRST_ROW for row in _order(state))
+    filled = np.flatnonzero(chunks[:, tables.GRANULES]).tolist()
+    return {
+        "resident_bytes": int(state.counts[tables.RESIDENT]) * mechanism.params.granule_bytes,
+        "reserve_left": int(state.counts[tables.RESERVE]),
+        "resident": tuple(np.flatnonzero(bits).tolist()),
+        "order": order,
+        "pinned": tuple(np.flatnonzero(chunks[:, tables.PINS]).tolist()),
+        "set_aside": tuple(chunk for chunk in filled if chunk not in order),
+    }
+
+
+def _order(state: tables.State) -> Iterator[int]:
+    """Yield the rows of the chunks in the order, the oldest first."""
+    if len(state.places):
+        yield from state.places[: state.counts[tables.ORDERED]].tolist()
+        return
+    row = int(state.chunks[tables.HEAD, tables.NEXT])
+    while row != tables.HEAD:
+        yield row
+        row = int(state.chunks[row, tables.NEXT])

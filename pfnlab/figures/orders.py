@@ -1,0 +1,119 @@
+"""Pictures of victim orders: what LRA loses to the others, and theory over simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
+from pfnlab.frames import require
+
+#: One colour, marker and line an order, everywhere.
+_LOOKS = {
+    "lra": (INK, "o", "-"),
+    "lru": (COLOURS[0], "o", "-"),
+    "clock": (COLOURS[5], "^", "-"),
+    "sieve": (COLOURS[1], "s", "-"),
+    "s3fifo": (COLOURS[4], "D", "-"),
+    "random": (COLOURS[2], "v", ":"),
+    "opt": (GREY, "o", "--"),
+}
+_NAMES = {"opt": "opt (knows the future)", "random": "random (knows nothing)"}
+
+
+def order_losses(frame: pd.DataFrame) -> Figure:
+    """Draw how many more faults LRA takes than each other order, against the threshold."""
+    require(frame, ["source", "evidence", "policy", "threshold_bytes", "footprint_bytes", "faults"])
+    sources = list(frame["source"].unique())
+    n_rows = -(-len(sources) // 2)
+    figure, grid = new_figure(
+        "What evicting without a look at accesses costs: faults of LRA beyond each other order's",
+        n_rows, min(len(sources), 2), 11.6, 3.2 * n_rows + 0.6,
+    )  # fmt: skip
+    panels = [axes for row in grid for axes in row]
+    for axes, source in zip(panels, sources, strict=False):
+        rows = frame[frame["source"] == source]
+        _losses(axes, rows)
+        axes.set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
+        axes.set_xlabel("threshold, share of the footprint")
+        axes.set_ylabel("faults of LRA beyond the other's")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    for axes in panels[len(sources) :]:
+        axes.remove()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def _losses(axes: Axes, rows: pd.DataFrame) -> None:
+    by_order = rows.pivot_table(
+        index=["footprint_bytes", "threshold_bytes"], columns="policy", values="faults"
+    )
+    footprints, thresholds = (by_order.index.get_level_values(i).to_numpy() for i in (0, 1))
+    share = thresholds / np.maximum(footprints, 1)
+    axes.axhline(0, color=INK, lw=1.2)
+    for order, (colour, marker, line) in _LOOKS.items():
+        if order == "lra" or order not in by_order or "lra" not in by_order:
+            continue
+        more = by_order["lra"] / by_order[order] - 1
+        axes.plot(share, more, color=colour, marker=marker, ls=line, lw=1.8, ms=5,
+                  label=_NAMES.get(order, order))  # fmt: skip
+    end_label(axes, float(share.max()), 0.0, "LRA", INK, -7)
+
+
+#: Experiments of `pfnlab.simulated`: title, x label, y label.
+_PANELS = {
+    "orders": ("Victim orders", "threshold, granules", "faults a reference"),
+    "batches": ("Chunks unmapped at once", "batch, chunks of one granule", "faults a reference"),
+    "touched": ("Sparse access", "references", "granules touched"),
+}
+
+
+def beside_theory(frame: pd.DataFrame) -> Figure:
+    """Draw what was replayed (points) over what theory predicts (lines), and how far it is off."""
+    require(frame, ["source", "experiment", "about", "series", "x", "form", "simulated",
+                    "predicted"])  # fmt: skip
+    figure, grid = new_figure(
+        "The replay (points) keeps to the closed forms (lines), but for batches as large as all",
+        2, 2, 12, 7.2,
+    )  # fmt: skip
+    panels = [axes for row in grid for axes in row]
+    for axes, (experiment, (title, x, y)) in zip(panels, _PANELS.items(), strict=False):
+        rows = frame[frame["experiment"] == experiment]
+        about = rows["about"].iloc[0] if len(rows) else "not replayed"
+        axes.set_title(f"{title}: {about}", loc="left", fontsize=10)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _points_on_lines(axes, panels[3], rows)
+    for axes in panels[:2]:
+        axes.set_ylim(0, 1)
+    if (frame["experiment"] == "touched").any():
+        panels[2].set_xscale("log")
+        bytes_axis(panels[2], "y", "granules touched")
+    panels[3].axhline(0, color=GREY, lw=1)
+    panels[3].set_xscale("log")
+    panels[3].yaxis.set_major_formatter(PercentFormatter(1.0))
+    panels[3].set_title("How far off: replay beyond theory, all of them", loc="left", fontsize=10)
+    panels[3].set_xlabel("threshold, batch or references")
+    panels[3].set_ylabel("replay beyond theory")
+    return figure
+
+
+def _points_on_lines(axes: Axes, apart: Axes, rows: pd.DataFrame) -> None:
+    for i, (series, some) in enumerate(rows.groupby("series", sort=False)):
+        line = some.sort_values("x")
+        colour, marker, _ = _LOOKS.get(str(series), ((COLOURS[4], COLOURS[1])[i % 2], "s", ""))
+        label = f"{series}: {line['form'].iloc[0]}"
+        if line["experiment"].iloc[0] == "batches":
+            colour, marker = COLOURS[3], "P"
+        axes.plot(line["x"], line["predicted"], color=colour, lw=1.6, ls=("-", "--")[i % 2])
+        axes.plot(line["x"], line["simulated"], color=colour, marker=marker, ls="", ms=5,
+                  label=label)  # fmt: skip
+        off = line["simulated"] / line["predicted"] - 1
+        apart.plot(line["x"], off, color=colour, marker=marker, lw=1.2, ms=5)
+    if len(rows):
+        axes.legend(frameon=False, fontsize=9, loc="best")
