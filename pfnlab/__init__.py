@@ -24,23 +24,23 @@ _HOMES = {
     "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
-    "atomic_remedies": "contexts",
-    "evictability": "evictable",
+    "atomic_remedies": "studies.contexts",
+    "evictability": "studies.evictable",
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
-    "pinned_for_io": "contexts",
-    "pins_compared": "pinning",
-    "prefaulted": "contexts",
+    "pinned_for_io": "studies.contexts",
+    "pins_compared": "studies.pinning",
+    "prefaulted": "studies.contexts",
     "register": "own_policy",
-    "repinned": "pinning",
+    "repinned": "studies.pinning",
     "replay": "engine",
     "save": "native",
     "schemes": "alternatives",
-    "smallest_reserve": "contexts",
+    "smallest_reserve": "studies.contexts",
     "steps": "engine.stepping",
     "sweep": "grid",
-    "unpinned": "contexts",
+    "unpinned": "studies.contexts",
     "workload": "workloads",
 }
 #: Modules that are reached by their own name, as in ``pfnlab.theory.fifo_exact``.
@@ -51,11 +51,6 @@ __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names,
 if TYPE_CHECKING:
     from pfnlab import theory as theory
     from pfnlab.alternatives import schemes as schemes
-    from pfnlab.contexts import atomic_remedies as atomic_remedies
-    from pfnlab.contexts import pinned_for_io as pinned_for_io
-    from pfnlab.contexts import prefaulted as prefaulted
-    from pfnlab.contexts import smallest_reserve as smallest_reserve
-    from pfnlab.contexts import unpinned as unpinned
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.engine.stepping import steps as steps
@@ -64,7 +59,6 @@ if TYPE_CHECKING:
     from pfnlab.errors import ParameterError as ParameterError
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
-    from pfnlab.evictable import evictability as evictability
     from pfnlab.formats import load as load
     from pfnlab.geometry import Geometry as Geometry
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
@@ -73,10 +67,16 @@ if TYPE_CHECKING:
     from pfnlab.own_policy import Policy as Policy
     from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
-    from pfnlab.pinning import pins_compared as pins_compared
-    from pfnlab.pinning import repinned as repinned
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace
+    from pfnlab.studies.contexts import atomic_remedies as atomic_remedies
+    from pfnlab.studies.contexts import pinned_for_io as pinned_for_io
+    from pfnlab.studies.contexts import prefaulted as prefaulted
+    from pfnlab.studies.contexts import smallest_reserve as smallest_reserve
+    from pfnlab.studies.contexts import unpinned as unpinned
+    from pfnlab.studies.evictable import evictability as evictability
+    from pfnlab.studies.pinning import pins_compared as pins_compared
+    from pfnlab.studies.pinning import repinned as repinned
     from pfnlab.trace import Trace as Trace
     from pfnlab.units import format_bytes as format_bytes
     from pfnlab.units import parse_bytes as parse_bytes

@@ -18,7 +18,7 @@ from pfnlab.frames import write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, drawn, points, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
-from pfnlab.toy import TOY, Story
+from pfnlab.studies.toy import TOY, Story
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
 

@@ -12,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import claims, contexts
-from pfnlab.contexts import atomic_remedies, pinned_for_io, prefaulted, smallest_reserve, unpinned
+from pfnlab import claims
+from pfnlab.studies import contexts
+from pfnlab.studies.contexts import (
+    atomic_remedies,
+    pinned_for_io,
+    prefaulted,
+    smallest_reserve,
+    unpinned,
+)
 from tests import reference
 
 LOOKUP, GET, PUT = reference.LOOKUP, reference.GET, reference.PUT

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims, figures, flushes, notebooks
-from pfnlab.flushes import AHEAD, LAZY, PASS
+from pfnlab import claims, figures, notebooks
 from pfnlab.reality import ipis
+from pfnlab.studies import flushes
+from pfnlab.studies.flushes import AHEAD, LAZY, PASS
 
 AXES: dict[str, Any] = {
     "chunk_bytes": ["4KiB", "128KiB", "256KiB"],

@@ -17,8 +17,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import pfnlab
-from pfnlab import claims, demo, notebooks, toy, widgets
+from pfnlab import claims, demo, notebooks, widgets
 from pfnlab.params import PARAMETERS
+from pfnlab.studies import toy
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in demo.CHAPTERS for call in (*c.claims, c.figure)]

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import claims, pinning
-from pfnlab.contexts import prefaulted
-from pfnlab.evictable import evictability, pinned_pages, scattered
-from pfnlab.pinning import pins_compared, repinned
+from pfnlab import claims
+from pfnlab.studies import pinning
+from pfnlab.studies.contexts import prefaulted
+from pfnlab.studies.evictable import evictability, pinned_pages, scattered
+from pfnlab.studies.pinning import pins_compared, repinned
 from tests import reference
 from tests.test_contexts import SMALL, Event, close_events, events_in, events_of, trace_of
 

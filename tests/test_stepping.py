@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import figures, toy
+from pfnlab import figures
 from pfnlab.engine import stepping
+from pfnlab.studies import toy
 from tests.reference import GET, PUT, Event
 
 PARAMS = toy.sized(pfnlab.Params())

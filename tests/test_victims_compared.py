@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims, figures, orders, simulated
+from pfnlab import claims, figures
 from pfnlab.params import PARAMETERS
+from pfnlab.studies import orders, simulated
 
 GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
-from pfnlab.contexts import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
+from pfnlab.studies.contexts import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
 from pfnlab.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.

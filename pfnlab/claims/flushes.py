@@ -1,6 +1,6 @@
 """Claims on shootdowns: who sends them (T5), the best batch and the lazy one (T7), full ones (T8).
 
-All but the measured one want a frame of `pfnlab.flushes.shootdowns`.
+All but the measured one want a frame of `pfnlab.studies.flushes.shootdowns`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
-from pfnlab.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
-from pfnlab.quarantine import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
+from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
+from pfnlab.studies.quarantine import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
 from pfnlab.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.

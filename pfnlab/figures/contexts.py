@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from pfnlab.contexts import NONE, RESERVE
 from pfnlab.figures.drawing import COLOURS, GREY, new_figure
 from pfnlab.frames import require
+from pfnlab.studies.contexts import NONE, RESERVE
 
 _SMALLEST_SHARE = 1e-5
 _MARKERS = ("o", "s", "D", "^", "v", "P")

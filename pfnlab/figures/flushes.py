@@ -15,10 +15,10 @@ from matplotlib.ticker import (
 )
 
 from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
-from pfnlab.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.quarantine import OS_PAGE_BYTES, TLB_ENTRIES
+from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
+from pfnlab.studies.quarantine import OS_PAGE_BYTES, TLB_ENTRIES
 from pfnlab.units import short_bytes
 
 _MACHINE = ("n_cpus", "flush_ceiling_pages")

@@ -65,7 +65,7 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
     end_label(axes, float(share.max()), 0.0, "LRA", INK, -7)
 
 
-#: Experiments of `pfnlab.simulated`: title, x label, y label.
+#: Experiments of `pfnlab.studies.simulated`: title, x label, y label.
 _PANELS = {
     "orders": ("Victim orders", "threshold, granules", "faults a reference"),
     "batches": ("Chunks unmapped at once", "batch, chunks of one granule", "faults a reference"),

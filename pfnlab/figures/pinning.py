@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from pfnlab.figures.drawing import COLOURS, GREY, bytes_axis, new_figure
 from pfnlab.frames import require
-from pfnlab.pinning import LIFE, NO_PINS, RECORDED
+from pfnlab.studies.pinning import LIFE, NO_PINS, RECORDED
 from pfnlab.units import short_bytes
 
 _RECORDED_COLOUR, _LIFE_COLOUR = COLOURS[0], COLOURS[1]

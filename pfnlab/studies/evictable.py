@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.edits import ops_of
 from pfnlab.engine import replay
 from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.studies.edits import ops_of
 from pfnlab.trace import Trace
 from pfnlab.workloads.draws import below, key_of, words
 

@@ -20,9 +20,9 @@ from pfnlab.errors import ParameterError
 from pfnlab.frames import require
 from pfnlab.grid import priced, sweep
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.quarantine import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages
 from pfnlab.replayable import Replayable
 from pfnlab.requests import PUT
+from pfnlab.studies.quarantine import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages
 from pfnlab.trace import Trace
 
 #: Ways to unmap: one pass and its flush; the quarantine filled when the threshold is reached, or
@@ -193,7 +193,7 @@ def lazily(
     Returns
     -------
     pandas.DataFrame
-        A row a replay, the columns of a sweep and of `pfnlab.quarantine.Purged`, as far as known;
+        A row a replay, the columns of a sweep and of `quarantine.Purged`, as far as known;
         ``lazy_cpus`` is the CPU count whose `lazy_max_pages` the quarantine is, 0 if none's.
     """
     todo = [

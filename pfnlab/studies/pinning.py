@@ -12,15 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
-from pfnlab.edits import Added, ops_of, replaced, with_events, without_events
 from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.evictable import evictability, scattered
 from pfnlab.geometry import Geometry
 from pfnlab.grid import priced
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.studies.edits import Added, ops_of, replaced, with_events, without_events
+from pfnlab.studies.evictable import evictability, scattered
 from pfnlab.trace import Trace
 from pfnlab.workloads.draws import chances, key_of, words_at
 

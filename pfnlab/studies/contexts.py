@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from pfnlab.costs import Costs
-from pfnlab.edits import Added, atomic_of, ops_of, replaced, with_events
 from pfnlab.engine import replay, reserve_needed
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.grid import priced
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.studies.edits import Added, atomic_of, ops_of, replaced, with_events
 from pfnlab.trace import Trace
 
 #: Remedies, by the names that frames give them.
