@@ -24,9 +24,11 @@ _HOMES = {
     "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
+    "advise": "advice",
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
+    "region": "regions",
     "register": "own_policy",
     "replay": "engine",
     "save": "native",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
+    from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from pfnlab.own_policy import Policy as Policy
     from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
+    from pfnlab.regions import region as region
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.trace import Trace as Trace
