@@ -57,8 +57,8 @@ class Region:
 
     def params(self, **changes: Any) -> Params:
         """Return the parameters of this region; `changes` are fields of `Params`."""
-        own = {"region_bytes": self.region_bytes, "page_bytes": self.page_bytes}
-        return Params(**own, n_cpus=self.n_cpus).replace(**changes)
+        own = Params(region_bytes=self.region_bytes, page_bytes=self.page_bytes, n_cpus=self.n_cpus)
+        return own.replace(**changes)
 
     def costs(self, base: str | Costs | None = None) -> Costs:
         """Return a preset's costs, or `base`'s, with this device's latency."""

@@ -49,5 +49,5 @@ def test_costs_differ_in_the_latency_only() -> None:
 
 @pytest.mark.parametrize("name", ["optane-6tb", "", 5, None])
 def test_an_unknown_region_is_refused_with_its_neighbours(name: object) -> None:
-    with pytest.raises(pfnlab.ParameterError, match="no such region; (did you mean|known are)"):
+    with pytest.raises(pfnlab.ParameterError, match=r"no such region; (did you mean|known are)"):
         pfnlab.region(name)  # type: ignore[arg-type]

@@ -91,8 +91,8 @@ def advise(
     if seen.atomic_accesses and "reserve_granules" not in axes:
         axes["reserve_granules"] = RESERVES
     frame = _points(trace, params, chosen, executor, axes, budget)
-    best = _best(frame, budget)
-    table = counted(trace, best or params).table(chosen)
+    lra = chosen_of(frame[frame["policy"] == "lra"], budget)
+    table = counted(trace, lra or free_sizes(params)).table(chosen)
     return Advice(
         trace=trace.name,
         evidence=trace.evidence,
@@ -101,7 +101,8 @@ def advise(
         dram_budget=budget,
         needs=wanted,
         grid=frame,
-        best=best,
+        best=chosen_of(frame, budget),
+        lra=lra,
         all_schemes=table,
         gets=seen.gets,
         atomic_accesses=seen.atomic_accesses,
@@ -138,21 +139,27 @@ def _points(
     budget: int | None,
 ) -> pd.DataFrame:
     """Replay the grid, and points whose threshold follows from the budget."""
-    # The parameters' own sizes are the grid's to set, and must not make a point impossible.
-    free = params.replace(policy="lra", batch_chunks=1, granule_bytes=4096, chunk_bytes=4096)
+    free = free_sizes(params)
     frames = [sweep(trace, free, costs=costs, executor=executor, skip_invalid=True, **axes)]
     if budget is not None:
+        chunks = [parse_bytes(size, "chunk_bytes") for size in axes.get("chunk_bytes", [4096])]
+        thresholds = [int(share * budget) for share in OF_BUDGET if share * budget >= min(chunks)]
         others = {k: v for k, v in axes.items() if not k.startswith("threshold_")}
-        thresholds = [max(4096, int(share * budget)) for share in OF_BUDGET]
-        others["threshold_bytes"] = thresholds
-        more = sweep(trace, free, costs=costs, executor=executor, skip_invalid=True, **others)
-        frames.append(more)
+        if thresholds:
+            others["threshold_bytes"] = thresholds
+            more = sweep(trace, free, costs=costs, executor=executor, skip_invalid=True, **others)
+            frames.append(more)
     return with_dram(pd.concat(frames, ignore_index=True))
 
 
-def _best(frame: pd.DataFrame, budget: int | None) -> Params | None:
+def free_sizes(params: Params) -> Params:
+    """Return the parameters with what the grid sets at its least, which makes no point invalid."""
+    return params.replace(policy="lra", batch_chunks=1, granule_bytes=4096, chunk_bytes=4096)
+
+
+def chosen_of(frame: pd.DataFrame, budget: int | None) -> Params | None:
     """Return the fastest legal point within the budget, or the knee without one."""
-    front = front_of(frame)
+    front = front_of(frame) if len(frame) else frame
     if budget is None:
         place = knee_of(front)
         return None if place is None else params_of(front.iloc[place])

@@ -20,6 +20,7 @@ _NOT_FOR_DEVICES = ("hvo_2m", "hvo_1g")
 _CHOICES = ("granule_bytes", "chunk_bytes", "batch_chunks", "threshold_bytes", "policy",
             "reserve_granules")  # fmt: skip
 _SHOWN = 3
+_RECORD = "It needs a record of accesses, which a kernel mapping does not keep."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +36,11 @@ class Advice:
     best
         The fastest point whose DRAM is within the budget, the knee if there is none; None if no
         point fits.
+    lra
+        The same among the points whose policy is ``lra``, the one that needs no record of
+        accesses; a kernel mapping keeps none.
     all_schemes
-        The table of `pfnlab.schemes`, for the sizes and threshold of `best`.
+        The table of `pfnlab.schemes`, for the sizes and threshold of `lra`.
     gets, atomic_accesses
         Of the trace.
     """
@@ -49,6 +53,7 @@ class Advice:
     needs: tuple[str, ...]
     grid: pd.DataFrame = field(repr=False)
     best: Params | None
+    lra: Params | None
     all_schemes: pd.DataFrame = field(repr=False)
     gets: int
     atomic_accesses: int
@@ -71,7 +76,7 @@ class Advice:
 
         By rising time an access. Left out are HVO, which is for RAM; pfns alone where the trace
         takes references; faulting schemes that the grid did not find legal, if an access is
-        atomic; and every demand policy but the advised one.
+        atomic; and demand policies but lra, which would need a record of accesses.
         """
         table = self.all_schemes.dropna(subset=[TIME])
         keeps = table[[*self.needs]].fillna(False).astype(bool).all(axis=1)
@@ -83,9 +88,8 @@ class Advice:
         barred = {*_NOT_FOR_DEVICES} | ({"pfn_only"} if self.gets else set())
         if self.atomic_accesses:
             barred |= {"demand_keep", "demand_shared", "two_level"}
-        advised = f"demand_{self.best.policy}" if self.best else ""
         policies = {f"demand_{name}" for name in PARAMETERS["policy"].names}
-        return barred | (policies - {advised})
+        return barred | (policies - {"demand_lra"} if self.lra else policies)
 
     @property
     def scheme(self) -> str | None:
@@ -108,7 +112,7 @@ class Advice:
         parts.append(("Scheme:", self._scheme_text()))
         parts.append(("By demand:", self._best_text()))
         if self.best is not None and self.best.policy != "lra":
-            parts.append(("With lra:", self._lra_text()))
+            parts.append(("With lra:", self._point_text(self.lra) if self.lra else "none fits."))
         knee = self.knee
         if knee is not None and knee != self.best:
             parts.append(("Knee:", self._point_text(knee)))
@@ -127,27 +131,22 @@ class Advice:
         if table.empty:
             return "none fits the budget and keeps what is needed."
         texts = [_scheme_text(row) for row in table.head(_SHOWN).to_dict("records")]
+        note = str(table["note"].iloc[0])
+        texts[0] += f" [{note}]" if note else ""
         return "; then ".join(texts) + "."
 
     def _best_text(self) -> str:
         if self.best is not None:
-            return self._point_text(self.best)
+            plain = self.best.policy == "lra"
+            return self._point_text(self.best) + ("" if plain else f" {_RECORD}")
         front = self.front
         if front.empty:
             return "no point of the grid is legal: atomic callers would have to sleep at each."
         least = short_bytes(front[DRAM].iloc[0])
         return f"no point of the grid fits the budget; the smallest takes {least}."
 
-    def _lra_text(self) -> str:
-        rows = self.grid[self.grid["policy"] == "lra"]
-        front = front_of(rows)
-        front = front[front[DRAM] <= (self.dram_budget or self._row(self.best)[DRAM])]
-        if front.empty:
-            return "no point fits."
-        return f"{self._point_text(params_of(front.iloc[-1]))} It needs no record of accesses."
-
     def _point_text(self, point: Params) -> str:
-        row = self._row(point)
+        row = self.row(point)
         shown = [name for name in _CHOICES if name != "reserve_granules" or row[name]]
         choice = ", ".join(_choice(name, row[name]) for name in shown)
         stolen = row["stolen_ns"] / max(row["accesses"], 1)
@@ -156,13 +155,13 @@ class Advice:
             f"({row['miss_ratio']:.2%} fault; {stolen:.0f} ns stolen from other CPUs)."
         )
 
-    def _row(self, point: Params | None) -> dict[str, Any]:
-        values = (point or self.params).as_dict()
+    def row(self, point: Params) -> dict[str, Any]:
+        """Return the row of the grid that replayed `point`."""
+        values = point.as_dict()
         same = pd.Series(True, index=self.grid.index)
         for name, value in values.items():
             same &= self.grid[name] == value
-        row: dict[str, Any] = self.grid[same].iloc[0].to_dict()
-        return row
+        return {str(name): value for name, value in self.grid[same].iloc[0].items()}
 
 
 def params_of(row: pd.Series[Any]) -> Params:

@@ -1,7 +1,16 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
+from pfnlab.figures.advice import pareto_front
 from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.drawing import png
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
-__all__ = ["any_sweep", "chunk_size", "eviction_threshold", "png", "region_size", "schemes"]
+__all__ = [
+    "any_sweep",
+    "chunk_size",
+    "eviction_threshold",
+    "pareto_front",
+    "png",
+    "region_size",
+    "schemes",
+]
