@@ -45,6 +45,7 @@ CHAPTERS = (
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
+    Chapter("08_pmem_and_gpu", (claims.serves_both,), figures.by_region),
 )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import Params
 from pfnlab.presets import Figure
 from pfnlab.units import KIB, TIB
+
+Device = Literal["pmem", "cxl", "gpu"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +22,8 @@ class Region:
 
     Attributes
     ----------
-    name, about
-        Of the preset; what it stands for.
+    name, device, about
+        Of the preset; the kind of memory; what it stands for.
     figures
         ``region_bytes``, ``page_bytes``, ``device_latency`` (ns) and ``n_cpus`` (of the host),
         each with its trust tag and source.
@@ -31,6 +33,7 @@ class Region:
     """
 
     name: str
+    device: Device
     about: str
     figures: Mapping[str, Figure]
     preset: str = DEFAULT_PRESET
@@ -77,7 +80,13 @@ _PRIZE = "sold capacity, decimal"
 
 
 def _region(
-    name: str, about: str, size: Figure, latency: Figure, n_cpus: int, page: Figure = _X86
+    name: str,
+    device: Device,
+    about: str,
+    size: Figure,
+    latency: Figure,
+    n_cpus: int,
+    page: Figure = _X86,
 ) -> Region:
     figures = {
         "region_bytes": size,
@@ -85,35 +94,35 @@ def _region(
         "device_latency": latency,
         "n_cpus": Figure(n_cpus, "A", _ALL_CPUS),
     }
-    return Region(name=name, about=about, figures=MappingProxyType(figures))
+    return Region(name=name, device=device, about=about, figures=MappingProxyType(figures))
 
 
 _REGIONS = (
     _region(
-        "optane-1tib", "persistent memory: two modules of 512 GiB",
+        "optane-1tib", "pmem", "persistent memory: two modules of 512 GiB",
         Figure(TIB, "C", "binary capacity"), _OPTANE, 64,
     ),
     _region(
-        "optane-6tib", "persistent memory of a two-socket host: 12 modules of 512 GiB",
+        "optane-6tib", "pmem", "persistent memory of a two-socket host: 12 modules of 512 GiB",
         Figure(6 * TIB, "C", "binary capacity"), _OPTANE, 64,
     ),
     _region(
-        "cxl-1tib", "CXL memory expander", Figure(TIB, "A", "a round size"), _CXL, 64,
+        "cxl-1tib", "cxl", "CXL memory expander", Figure(TIB, "A", "a round size"), _CXL, 64,
     ),
     _region(
-        "h200", "one GPU of 141 GB", Figure(141e9, "V", _PRIZE), _BUS, 64,
+        "h200", "gpu", "one GPU of 141 GB", Figure(141e9, "V", _PRIZE), _BUS, 64,
     ),
     _region(
-        "8xh200", "eight GPUs of 141 GB as one range",
+        "8xh200", "gpu", "eight GPUs of 141 GB as one range",
         Figure(8 * 141e9, "C", _PRIZE), _BUS, 112,
     ),
     _region(
-        "mi300x", "one GPU of 192 GB, a descriptor for every 64 KiB",
+        "mi300x", "gpu", "one GPU of 192 GB, a descriptor for every 64 KiB",
         Figure(192e9, "M", _PRIZE), _BUS, 96,
         Figure(64 * KIB, "A", "as a kernel with 64 KiB pages holds it; 4 KiB on x86-64"),
     ),
     _region(
-        "64tib", "all that the vmemmap window of 4-level page tables describes",
+        "64tib", "pmem", "all that the vmemmap window of 4-level page tables describes",
         Figure(64 * TIB, "V", "Documentation/arch/x86/x86_64/mm.rst"), _OPTANE, 256,
     ),
 )  # fmt: skip

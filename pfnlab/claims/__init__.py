@@ -8,6 +8,7 @@ from pfnlab.claims.alternatives import (
     temporary_is_cheaper,
     two_level_beats_demand,
 )
+from pfnlab.claims.by_region import serves_both
 from pfnlab.claims.orders import small_share_suffices
 from pfnlab.claims.sizes import bounded_dram, chunks_amortise
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
@@ -20,6 +21,7 @@ __all__ = [
     "device_costs_latency_and_wear",
     "freed_dram_is_worth_little",
     "pfn_only_loses_sharing",
+    "serves_both",
     "small_share_suffices",
     "static_takes_a_64th",
     "temporary_is_cheaper",
