@@ -181,6 +181,26 @@ def test_a_trace_with_references_is_not_served_by_pfns_alone() -> None:
     assert "pfn_only" not in set(advice.schemes["scheme"])
 
 
+@pytest.mark.parametrize("stopped", ["pfnlab.advice.counted", "pfnlab.advice.sweep"])
+def test_ctrl_c_keeps_what_is_done(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = pfnlab.sweep, []
+
+    def stop(*arguments: Any, **axes: Any) -> Any:
+        calls.append(axes)
+        if stopped.endswith("sweep") and len(calls) == 1:
+            return real(*arguments, **axes)
+        if stopped.endswith("sweep"):
+            raise pfnlab.SweepInterrupted(pd.DataFrame(), 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stopped, stop)
+    trace = workload("zipf", n_events=300).trace(PARAMS)
+    with pytest.raises(pfnlab.SweepInterrupted) as interrupt:
+        advise(trace, PARAMS, dram_budget="1MiB", grid=SMALL_GRID)
+    assert len(interrupt.value.frame) >= 16
+    assert interrupt.value.frame["event_ns"].gt(0).all()
+
+
 # --- The front and its knee -------------------------------------------------------------------
 
 

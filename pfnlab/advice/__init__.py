@@ -14,7 +14,7 @@ from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.alternatives.following import follow
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, TraceError, near
-from pfnlab.grid import Source, sweep
+from pfnlab.grid import Source, SweepInterrupted, sweep
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.units import format_bytes, parse_bytes
@@ -92,7 +92,10 @@ def advise(
         axes["reserve_granules"] = RESERVES
     frame = _points(trace, params, chosen, executor, axes, budget)
     lra = chosen_of(frame[frame["policy"] == "lra"], budget)
-    table = counted(trace, lra or free_sizes(params)).table(chosen)
+    try:
+        table = counted(trace, lra or free_sizes(params)).table(chosen)
+    except KeyboardInterrupt:
+        raise SweepInterrupted(frame, len(frame)) from None
     return Advice(
         trace=trace.name,
         evidence=trace.evidence,
@@ -139,17 +142,28 @@ def _points(
     budget: int | None,
 ) -> pd.DataFrame:
     """Replay the grid, and points whose threshold follows from the budget."""
-    free = free_sizes(params)
-    frames = [sweep(trace, free, costs=costs, executor=executor, skip_invalid=True, **axes)]
-    if budget is not None:
-        chunks = [parse_bytes(size, "chunk_bytes") for size in axes.get("chunk_bytes", [4096])]
-        thresholds = [int(share * budget) for share in OF_BUDGET if share * budget >= min(chunks)]
-        others = {k: v for k, v in axes.items() if not k.startswith("threshold_")}
-        if thresholds:
-            others["threshold_bytes"] = thresholds
-            more = sweep(trace, free, costs=costs, executor=executor, skip_invalid=True, **others)
-            frames.append(more)
+    asked = [axes, *_within(axes, budget)]
+    frames: list[pd.DataFrame] = []
+    try:
+        for some in asked:
+            frame = sweep(
+                trace, free_sizes(params), costs=costs, executor=executor, skip_invalid=True, **some
+            )
+            frames.append(frame)
+    except SweepInterrupted as interrupt:
+        interrupt.frame = pd.concat([*frames, interrupt.frame], ignore_index=True)
+        raise
     return with_dram(pd.concat(frames, ignore_index=True))
+
+
+def _within(axes: Mapping[str, Sequence[Any]], budget: int | None) -> list[dict[str, Any]]:
+    """Return the axes of points whose threshold follows from the budget, if one is large enough."""
+    if budget is None:
+        return []
+    chunks = [parse_bytes(size, "chunk_bytes") for size in axes.get("chunk_bytes", [4096])]
+    thresholds = [int(share * budget) for share in OF_BUDGET if share * budget >= min(chunks)]
+    others = {name: axis for name, axis in axes.items() if not name.startswith("threshold_")}
+    return [others | {"threshold_bytes": thresholds}] if thresholds else []
 
 
 def free_sizes(params: Params) -> Params:

@@ -110,9 +110,10 @@ class Advice:
         asked = f"{where}, costs {self.costs.name}{self._limits()}; static descriptors: {static}"
         parts = [("Asked:", f"{asked}.")]
         parts.append(("Scheme:", self._scheme_text()))
-        parts.append(("By demand:", self._best_text()))
-        if self.best is not None and self.best.policy != "lra":
-            parts.append(("With lra:", self._point_text(self.lra) if self.lra else "none fits."))
+        if self.lra is not None:
+            parts.append(("With lra:", self._point_text(self.lra)))
+        if self.best is None or self.best != self.lra:
+            parts.append(("Any order:", self._best_text()))
         knee = self.knee
         if knee is not None and knee != self.best:
             parts.append(("Knee:", self._point_text(knee)))
@@ -178,7 +179,6 @@ def _scheme_text(row: dict[Any, Any]) -> str:
     lacks = [name for name in PROPERTIES if not row[name]]
     lack = f", lacks {', '.join(lacks)}" if lacks else ""
     device = f", {short_bytes(row['device_bytes'])} of the device" if row["device_bytes"] else ""
-    return (
-        f"{row['scheme']} ({row[TIME]:.0f} ns an access, {short_bytes(row['all_dram_bytes'])} of "
-        f"DRAM{device}{lack})"
-    )
+    size = row["all_dram_bytes"]
+    dram = f"{short_bytes(size)} of DRAM" if size else "no DRAM"
+    return f"{row['scheme']} ({row[TIME]:.0f} ns an access, {dram}{device}{lack})"
