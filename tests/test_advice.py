@@ -127,6 +127,8 @@ def test_without_a_budget_the_knee_is_advised() -> None:
     assert advice.best == advice.knee
     assert advice.dram_budget is None
     assert "Knee" not in str(advice)
+    left = {name for name in advice.schemes["scheme"] if name.startswith(("hvo", "demand"))}
+    assert left == {"demand_keep", "demand_lra"}  # no GETs for demand_shared, HVO is for RAM
 
 
 def atomic_trace() -> pfnlab.Trace:

@@ -60,9 +60,10 @@ def _choice(axes: Axes, advice: Advice) -> None:
         text = f"budget {short_bytes(advice.dram_budget)} "
         axes.text(advice.dram_budget, 0.98, text, color=GREY, ha="right", va="top", fontsize=9,
                   transform=axes.get_xaxis_transform())  # fmt: skip
-    for point, name, mark in ((advice.best, "best", "*"), (advice.lra, "best with lra", "^")):
-        if point is not None and not (name != "best" and point == advice.best):
-            _mark(axes, advice.row(point), name, mark, COLOURS[1])
+    if advice.best is not None:
+        _mark(axes, advice.row(advice.best), "best", "*", COLOURS[1])
+    if advice.lra is not None and advice.lra != advice.best:
+        _mark(axes, advice.row(advice.lra), "best with lra", "^", COLOURS[3])
 
 
 def _mark(axes: Axes, row: Mapping[Any, Any], name: str, mark: str, colour: str) -> None:
