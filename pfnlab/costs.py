@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import Params
@@ -20,7 +22,7 @@ class Cost:
     """Time in ns that the counts of one replay stand for, under the costs `costs`.
 
     ``fault_ns`` to ``refault_ns`` are totals that the callers themselves spend, ``initiator_ns``
-    their sum and ``event_ns`` that sum an access. ``stolen_ns`` is what shootdowns take from all
+    their sum and ``event_ns`` that sum a legal access. ``stolen_ns`` is what shootdowns take from all
     other CPUs, and is in none of the others.
     """
 
@@ -37,6 +39,22 @@ class Cost:
     def as_dict(self) -> dict[str, str | float]:
         """Return all fields by name."""
         return asdict(self)
+
+
+class Sizes(Protocol):
+    """What times depend on beside counts: a `Params`, or columns with the names of its fields."""
+
+    @property
+    def granule_bytes(self) -> Any:
+        """Vmemmap that one fault populates."""
+
+    @property
+    def descriptor_bytes(self) -> Any:
+        """One struct page."""
+
+    @property
+    def n_cpus(self) -> Any:
+        """Online CPUs that a shootdown reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,55 +120,69 @@ class Costs:
 
         `counts` are the counters of DESIGN 5 by name, as ``Result.counts()`` or a frame's row.
         """
-        lookup = self.lookup_ns(params) * (counts["accesses"] - counts["atomic_faults"])
-        fault = self.populate_ns(params) * counts["faults"]
-        evict = self.unmap_ns(params) * counts["evicted_granules"]
-        passes = self.pass_ns(params) * counts["shootdowns"]
+        times = {name: float(value) for name, value in self.times(counts, params).items()}
+        return Cost(costs=self.name, **times)
+
+    def times(self, counts: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """Return the times of `Cost` by name: numbers, or arrays of a row each.
+
+        Parameters
+        ----------
+        counts
+            The counters of DESIGN 5 by name, each a number or an array.
+        sizes
+            A `Params`, or what has its fields as arrays.
+        """
+        # What is illegal takes no time, and must not make the rest look fast.
+        legal = counts["accesses"] - counts["atomic_faults"]
+        lookup = self.lookup_ns(sizes) * legal
+        fault = self.populate_ns(sizes) * counts["faults"]
+        evict = self.unmap_ns(sizes) * counts["evicted_granules"]
+        passes = self.pass_ns(sizes) * counts["shootdowns"]
         refault = self.rebuild * counts["refaults"]
         initiator = lookup + fault + evict + passes + refault
-        return Cost(
-            costs=self.name,
-            lookup_ns=lookup,
-            fault_ns=fault,
-            evict_ns=evict,
-            pass_ns=passes,
-            refault_ns=refault,
-            initiator_ns=initiator,
-            stolen_ns=self._stolen_ns(counts, params),
-            event_ns=initiator / counts["accesses"] if counts["accesses"] else 0.0,
-        )
+        return {
+            "lookup_ns": lookup,
+            "fault_ns": fault,
+            "evict_ns": evict,
+            "pass_ns": passes,
+            "refault_ns": refault,
+            "initiator_ns": initiator,
+            "stolen_ns": self._stolen_ns(counts, sizes),
+            "event_ns": initiator / np.maximum(legal, 1),  # 0 ns where nothing is
+        }
 
-    def populate_ns(self, params: Params) -> float:
+    def populate_ns(self, sizes: Sizes) -> Any:
         """Time of one fault: trap, zeroing and initialising one granule."""
-        descriptors = params.granule_bytes / params.descriptor_bytes
-        zero = self.zero_per_4k * params.granule_bytes / 4096
+        descriptors = sizes.granule_bytes / sizes.descriptor_bytes
+        zero = self.zero_per_4k * sizes.granule_bytes / 4096
         return self.trap + zero + self.init_per_descriptor * descriptors
 
-    def pass_ns(self, params: Params) -> float:
+    def pass_ns(self, sizes: Sizes) -> Any:
         """Return the initiator's time of one shootdown, which grows with the CPUs it reaches."""
-        return max(
-            0.0, self.shootdown + self.shootdown_per_cpu * (params.n_cpus - self.preset_cpus)
-        )
+        grown = self.shootdown + self.shootdown_per_cpu * (sizes.n_cpus - self.preset_cpus)
+        return np.maximum(0.0, grown)
 
-    def unmap_ns(self, params: Params) -> float:
+    def unmap_ns(self, sizes: Sizes) -> Any:
         """Time to unmap one granule and to see that nobody holds one of its descriptors."""
-        descriptors = params.granule_bytes / params.descriptor_bytes
+        descriptors = sizes.granule_bytes / sizes.descriptor_bytes
         return (
-            self.unmap_per_4k * params.granule_bytes / 4096
+            self.unmap_per_4k * sizes.granule_bytes / 4096
             + self.freeze_per_descriptor * descriptors
         )
 
-    def lookup_ns(self, params: Params) -> float:
+    def lookup_ns(self, sizes: Sizes) -> Any:
         """Time of one descriptor touch; granules below 2 MiB can't be mapped by huge pages."""
-        return self.dram_latency + (self.dtlb_miss if params.granule_bytes < 2 * MIB else 0.0)
+        small = np.asarray(sizes.granule_bytes) < 2 * MIB
+        return self.dram_latency + self.dtlb_miss * small
 
-    def _stolen_ns(self, counts: Mapping[str, int | float], params: Params) -> float:
+    def _stolen_ns(self, counts: Mapping[str, Any], sizes: Sizes) -> Any:
         a_cpu = (
             self.ipi * counts["shootdowns"]
             + self.invlpg * counts["ranged_flush_pages"]
             + self.full_flush_refill * counts["full_flushes"]
         )
-        return (params.n_cpus - 1) * a_cpu
+        return (sizes.n_cpus - 1) * a_cpu
 
 
 #: Names of the costs, in the order of `Costs`.

@@ -20,13 +20,21 @@ from pfnlab.errors import NotebookError
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
 
 
+Claim = Callable[[pd.DataFrame], Verdict]
+
+
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One claim notebook: what its frame says, claim by claim, and how it is drawn."""
+    """One claim notebook: what its frame says, claim by claim, and how it is drawn.
+
+    Measured claims are judged on a recorded measurement (`notebooks.measured`) in place of the
+    notebook's frame, so that the table does not change with the machine that writes it.
+    """
 
     notebook: str
-    claims: tuple[Callable[[pd.DataFrame], Verdict], ...]
+    claims: tuple[Claim, ...]
     figure: Callable[[pd.DataFrame], Figure]
+    measured: tuple[tuple[Claim, str], ...] = ()
 
 
 CHAPTERS = (
@@ -45,6 +53,17 @@ CHAPTERS = (
     Chapter("02_region_size", (claims.bounded_dram,), figures.region_size),
     Chapter("03_chunk_size", (claims.chunks_amortise,), figures.chunk_size),
     Chapter("04_eviction_threshold", (claims.small_share_suffices,), figures.eviction_threshold),
+    Chapter(
+        "05_shootdowns",
+        (
+            claims.establishing_is_local,
+            claims.best_batch_is_near,
+            claims.lazy_purge_is_a_batch,
+            claims.ceiling_is_constant,
+        ),
+        figures.shootdowns,
+        ((claims.touches_send_no_ipis, "tlb_ipis"),),
+    ),
     Chapter("08_pmem_and_gpu", (claims.serves_both,), figures.by_region),
 )
 
@@ -60,7 +79,13 @@ def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
     for suffix in ("png", "svg"):
         picture.savefig(folder / f"{chapter.notebook}.{suffix}", dpi=120)
     print(f"{chapter.notebook}: {len(frame)} points", file=sys.stderr, flush=True)
-    return claims.verdicts(frame, *chapter.claims)
+    return verdicts(chapter, frame)
+
+
+def verdicts(chapter: Chapter, frame: pd.DataFrame) -> claims.Verdicts:
+    """Return what the frame of a chapter, and its measurements, say about each of its claims."""
+    measured = [claim(notebooks.measured(name)) for claim, name in chapter.measured]
+    return claims.Verdicts([*claims.verdicts(frame, *chapter.claims), *measured])
 
 
 def table(found: Mapping[str, Iterable[Verdict]]) -> str:

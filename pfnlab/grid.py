@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -18,11 +20,17 @@ from pfnlab.errors import ParameterError, near
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params, parameter_of
 from pfnlab.replayable import Evidence, Replayable
-from pfnlab.result import COUNTERS, Result
+from pfnlab.result import Result
 
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
 AXES = (*PARAMETERS, *SHARES)
+#: Columns from which times follow.
+_SIZES = ("granule_bytes", "descriptor_bytes", "n_cpus")
+_COUNTED = (
+    *("accesses", "atomic_faults", "faults", "refaults", "evicted_granules"),
+    *("shootdowns", "ranged_flush_pages", "full_flushes"),
+)
 
 
 class Source(Protocol):
@@ -276,14 +284,11 @@ def priced(frame: pd.DataFrame, costs: str | Costs) -> pd.DataFrame:
     Raises
     ------
     FrameError
-        If the frame lacks a parameter or a counter.
+        If the frame lacks a parameter or a counter that times follow from.
     """
     chosen = costs_of(costs)
-    require(frame, [*PARAMETERS, *COUNTERS])
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
-    times = [
-        chosen.apply(row, Params(**{name: row[name] for name in PARAMETERS})).as_dict()
-        for row in rows
-    ]
-    added = pd.DataFrame(times, index=frame.index)
-    return pd.concat([frame.drop(columns=[c for c in added if c in frame]), added], axis=1)
+    require(frame, [*_SIZES, *_COUNTED])
+    columns = {name: frame[name].to_numpy(np.float64) for name in (*_SIZES, *_COUNTED)}
+    sizes = SimpleNamespace(**{name: columns[name] for name in _SIZES})
+    times = {"costs": chosen.name} | chosen.times(columns, sizes)
+    return frame.drop(columns=[name for name in times if name in frame]).assign(**times)

@@ -258,6 +258,15 @@ def shipped_traces() -> list[str]:
     return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("data/traces/*.parquet"))
 
 
+def measured(name: str) -> pd.DataFrame:
+    """Return the measurement recorded in ``data/measured/<name>.csv``, machine and date with it."""
+    path = ROOT / "data" / "measured" / f"{name}.csv"
+    if not path.exists():
+        known = [path.stem for path in path.parent.glob("*.csv")]
+        raise NotebookError(f"measured={name!r}: no such measurement; {near(name, known)}")
+    return pd.read_csv(path)
+
+
 def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
     """Run ``notebooks/<name>.ipynb`` with papermill, from the root of the checkout.
 

@@ -87,7 +87,7 @@ def test_a_streamed_trace_gives_the_same(tmp_path: Path) -> None:
 
 
 def kernel_rows(root: Path) -> list[dict[str, str]]:
-    with (root / "data/struct_page_cost.csv").open() as lines:
+    with (root / "data/measured/struct_page_cost.csv").open() as lines:
         return [line for line in csv.DictReader(lines) if line["mode"] != "raw"]
 
 

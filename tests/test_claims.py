@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims
+from pfnlab import claims, notebooks
 from pfnlab.alternatives import compared
-from pfnlab.alternatives.measured import measured
+from pfnlab.alternatives.measured import modelled
 
 # --- The alternatives: T1 to T4, T12 and T15 ------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def alternatives(root: Path) -> pd.DataFrame:
+def alternatives() -> pd.DataFrame:
     """Schemes on a small block workload whose threshold evicts, and what the kernel took."""
     params = pfnlab.Params(region_bytes="64GiB", chunk_bytes="64KiB", threshold_bytes="1MiB")
     trace = pfnlab.workload("block_io", n_events=50_000).trace(params)
@@ -27,7 +26,7 @@ def alternatives(root: Path) -> pd.DataFrame:
         "n_events": len(trace),
     }
     rows = compared(trace, params, "hvo-8s").assign(**about, **params.as_dict())
-    return pd.concat([rows, measured(root / "data/struct_page_cost.csv")], ignore_index=True)
+    return pd.concat([rows, modelled(notebooks.measured("struct_page_cost"))], ignore_index=True)
 
 
 def changed(frame: pd.DataFrame, scheme: str, **columns: Any) -> pd.DataFrame:

@@ -221,3 +221,21 @@ def test_pricing_a_frame_replays_nothing() -> None:
     again = grid.priced(frame, "hvo-8s")
     expected = pfnlab.sweep(small(), params, batch_chunks=[1, 2], costs="hvo-8s")
     pd.testing.assert_frame_equal(again, expected)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_frame_is_priced_as_each_of_its_rows(name: str) -> None:
+    """Columns at once, or one result after the other: the formulas are the same."""
+    params = pfnlab.Params(region_bytes="1GiB", n_cpus=3)
+    axes: dict[str, Any] = {"granule_bytes": ["4KiB", "2MiB"], "n_cpus": [1, 500]}
+    frame = pfnlab.sweep(small(), params, costs=name, **axes)
+    for row in frame.to_dict("records"):
+        one = params.replace(**{field: row[field] for field in axes})
+        cost = pfnlab.replay(small(), one).cost(name).as_dict()
+        assert {field: row[field] for field in cost} == cost
+
+
+def test_no_access_takes_no_time() -> None:
+    nothing = pfnlab.Trace(np.zeros(0, np.int64))
+    frame = pfnlab.sweep(nothing, pfnlab.Params(region_bytes="1GiB"), costs="hvo-8s")
+    assert frame["event_ns"].tolist() == [0.0]

@@ -75,7 +75,6 @@ def _holding(
     def event_ns(costs: Costs) -> float:
         flushed = costs.pass_ns(params) * result.faults if shared else 0.0
         own = costs.apply(counts, params).initiator_ns
-        # What is illegal takes no time, and must not make the rest look fast.
         return (own + flushed) / max(result.accesses - result.atomic_faults, 1)
 
     def stolen_ns(costs: Costs) -> float:

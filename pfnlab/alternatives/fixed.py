@@ -1,7 +1,7 @@
 """Schemes without faults: what they take follows from the region and from which pages are pinned.
 
 Sources of the formulas are in the README's list; the static arrays and device-dax's deduplication
-are held against a real kernel in the tests (`data/struct_page_cost.csv`).
+are held against a real kernel in the tests (`data/measured/struct_page_cost.csv`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _deduplicated(kept_pages: int, huge_bytes: int, of_hugetlb: bool) -> Build:
         def setup(costs: Costs) -> float:
             if not of_hugetlb:  # duplicates are never made, let alone initialised
                 return costs.init_per_descriptor * n_kept
-            unmapped = costs.unmap_per_4k * freed / _PAGE + costs.pass_ns(params)
+            unmapped = costs.unmap_per_4k * freed / _PAGE + float(costs.pass_ns(params))
             return costs.init_per_descriptor * params.n_pages + unmapped
 
         return Holding(

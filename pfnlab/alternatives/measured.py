@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pandas as pd
 
@@ -22,13 +20,13 @@ _SCHEMES = {
 _NEEDED = ("nvdimm_bytes", "mode", "map", "nr_memmap_bytes", "ns_loss")
 
 
-def measured(path: str | os.PathLike[str]) -> pd.DataFrame:
+def modelled(lines: pd.DataFrame) -> pd.DataFrame:
     """Return a row a namespace: its scheme on a region as large, and what the kernel took.
 
     Parameters
     ----------
-    path
-        `data/struct_page_cost.csv`, or a file with its columns.
+    lines
+        `data/measured/struct_page_cost.csv`, a namespace a row.
 
     Returns
     -------
@@ -39,9 +37,8 @@ def measured(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     FrameError
-        If the file lacks a column or has no rows.
+        If a column is missing, or there are no rows.
     """
-    lines = pd.read_csv(path)
     require(lines, _NEEDED)
     frames = []
     for line in lines[lines["mode"] != "raw"].itertuples():

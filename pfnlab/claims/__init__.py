@@ -9,6 +9,13 @@ from pfnlab.claims.alternatives import (
     two_level_beats_demand,
 )
 from pfnlab.claims.by_region import serves_both
+from pfnlab.claims.flushes import (
+    best_batch_is_near,
+    ceiling_is_constant,
+    establishing_is_local,
+    lazy_purge_is_a_batch,
+    touches_send_no_ipis,
+)
 from pfnlab.claims.orders import small_share_suffices
 from pfnlab.claims.sizes import bounded_dram, chunks_amortise
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
@@ -16,15 +23,20 @@ from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
 __all__ = [
     "Verdict",
     "Verdicts",
+    "best_batch_is_near",
     "bounded_dram",
+    "ceiling_is_constant",
     "chunks_amortise",
     "device_costs_latency_and_wear",
+    "establishing_is_local",
     "freed_dram_is_worth_little",
+    "lazy_purge_is_a_batch",
     "pfn_only_loses_sharing",
     "serves_both",
     "small_share_suffices",
     "static_takes_a_64th",
     "temporary_is_cheaper",
+    "touches_send_no_ipis",
     "two_level_beats_demand",
     "verdicts",
 ]

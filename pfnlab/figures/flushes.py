@@ -1,0 +1,225 @@
+"""Pictures of shootdowns: by CPUs, by flush ceiling, by batch; and what a lazy purge withholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
+
+from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
+from pfnlab.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
+from pfnlab.frames import require
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.quarantine import OS_PAGE_BYTES, TLB_ENTRIES
+from pfnlab.units import short_bytes
+
+_MACHINE = ("n_cpus", "flush_ceiling_pages")
+_MANY = 512  # the batch of the smallest chunk that is drawn by CPUs
+
+
+def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
+    """Draw what an access pays for shootdowns by CPUs, flush ceiling and batch.
+
+    `chosen` names the machine, and one more chunk and batch to draw: the nearest replayed.
+    """
+    times = ("costs", "initiator_ns", "lookup_ns", "fault_ns", "stolen_ns", "best_batch")
+    require(frame, ["source", "evidence", *PARAMETERS, "unmapping", "accesses", "evicted_chunks",
+                    "miss_slope", *times])  # fmt: skip
+    at = chosen or _usual(frame)
+    sources = list(frame["source"].unique())
+    figure, grid = new_figure(
+        "A shootdown costs more with every CPU it reaches; a batch makes it rare "
+        f"(costs {frame['costs'].iloc[0]})",
+        len(sources), 3, 13.4, 2.9 * len(sources) + 0.4,
+    )  # fmt: skip
+    for row, source in zip(grid, sources, strict=True):
+        rows = frame[(frame["source"] == source) & (frame["unmapping"] == PASS)]
+        passes = rows[rows["evicted_chunks"] > 0]
+        passes = passes[passes["threshold_bytes"] == passes["threshold_bytes"].min()]
+        row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
+        for axes, label in zip(row, ("CPUs", "flush ceiling, pages", "batch, chunks"), strict=True):
+            _log2(axes, label)
+            _log(axes)
+        if len(passes):
+            _by_cpus(row[0], passes[passes["flush_ceiling_pages"] == at.flush_ceiling_pages], at)
+            on = passes[passes["n_cpus"] == at.n_cpus]
+            _by_ceiling(row[1], on, at)
+            _by_batch(row[2], on[on["flush_ceiling_pages"] == at.flush_ceiling_pages])
+        row[0].set_ylabel("ns an access beside its lookup")
+        row[1].set_ylabel(f"ns an access of {at.n_cpus - 1:,} other CPUs")
+        row[2].set_ylabel(f"the same, {at.n_cpus:,} CPUs")
+    return figure
+
+
+def _usual(frame: pd.DataFrame) -> Params:
+    """Return the machine that most rows are of."""
+    n_cpus, ceiling = (int(frame[name].mode().iloc[0]) for name in _MACHINE)
+    return Params(n_cpus=n_cpus, flush_ceiling_pages=ceiling)
+
+
+def _own_ns(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return what an access takes beside its lookup, on its own CPU."""
+    return (rows["initiator_ns"] - rows["lookup_ns"]) / rows["accesses"].clip(lower=1)
+
+
+def _by_cpus(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
+    smallest = passes["chunk_bytes"].min()
+    single = passes[(passes["chunk_bytes"] == smallest) & (passes["batch_chunks"] == 1)]
+    single = single.sort_values("n_cpus")
+    faults = single["fault_ns"] / single["accesses"].clip(lower=1)
+    axes.plot(single["n_cpus"], faults, color=GREY, ls="--", lw=1.5)
+    if len(single):
+        end_label(axes, single["n_cpus"].iloc[-1], faults.iloc[-1], "faults alone", GREY, -3)
+    for colour, (chunk, batch) in zip(COLOURS, _shown(passes, chosen), strict=False):
+        line = passes[(passes["chunk_bytes"] == chunk) & (passes["batch_chunks"] == batch)]
+        line = line.sort_values("n_cpus")
+        axes.plot(line["n_cpus"], _own_ns(line), color=colour, marker="o", ms=4, lw=1.8)
+        label = f"{short_bytes(chunk)} x {batch:,}"
+        end_label(axes, line["n_cpus"].iloc[-1], _own_ns(line).iloc[-1], label, colour)
+
+
+def _shown(passes: pd.DataFrame, chosen: Params) -> list[tuple[int, int]]:
+    """Return small, middle and large chunks, a large batch, and the nearest to the chosen."""
+    sizes = sorted(set(passes["chunk_bytes"]))
+    near = min(sizes, key=lambda size: abs(np.log2(size / chosen.chunk_bytes)))
+    batches = set(passes.loc[passes["chunk_bytes"] == near, "batch_chunks"])
+    batch = min(batches, key=lambda n: abs(np.log2(n / chosen.batch_chunks)))
+    small = passes.loc[passes["chunk_bytes"] == sizes[0], "batch_chunks"]
+    many = int(small[small <= _MANY].max())
+    shown = [(sizes[0], 1), (sizes[len(sizes) // 2], 1), (sizes[-1], 1), (sizes[0], many)]
+    replayed = set(zip(passes["chunk_bytes"], passes["batch_chunks"], strict=True))
+    return [size for size in dict.fromkeys([*shown, (near, batch)]) if size in replayed]
+
+
+def _by_ceiling(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
+    single = passes[passes["batch_chunks"] == 1]
+    sizes = sorted(set(single["chunk_bytes"]))[-len(COLOURS) :]
+    for colour, size in zip(COLOURS, sizes, strict=False):
+        line = single[single["chunk_bytes"] == size].sort_values("flush_ceiling_pages")
+        each = line["stolen_ns"] / line["accesses"].clip(lower=1)
+        ceilings = line["flush_ceiling_pages"].clip(lower=1)
+        axes.plot(ceilings, each, color=colour, marker="o", ms=4, lw=1.8, drawstyle="steps-post")
+        label = f"{short_bytes(size)} ({size // OS_PAGE_BYTES} pages)"
+        axes.annotate(label, (ceilings.iloc[0], each.iloc[0]), xytext=(2, 4), color=colour,
+                      textcoords="offset points", fontsize=9)  # fmt: skip
+    axes.margins(y=0.12)
+    axes.axvline(max(chosen.flush_ceiling_pages, 1), color=GREY, ls="--", lw=1)
+
+
+def _by_batch(axes: Axes, passes: pd.DataFrame) -> None:
+    line = passes[passes["miss_slope"].notna()].sort_values("batch_chunks")
+    if line.empty:
+        return
+    cost, batches = _own_ns(line).to_numpy(), line["batch_chunks"].to_numpy()
+    named, least = float(line["best_batch"].iloc[0]), int(cost.argmin())
+    axes.axvline(named, color=COLOURS[1], lw=1.4)
+    axes.plot(batches, cost, color=COLOURS[0], marker="o", ms=4, lw=1.8)
+    axes.plot(batches[least], cost[least], "o", ms=10, mfc="none", mec=INK)
+    _note(axes, f"formula: {named:,.0f}", 0.93, COLOURS[1])
+    _note(axes, f"best replayed: {batches[least]:,}", 0.85, INK)
+
+
+def _note(axes: Axes, text: str, height: float, colour: str, left: float | None = None) -> None:
+    """Write `text` at the right end of an empty part of the axes, or from `left` on; in shares."""
+    place = (0.97 if left is None else left, height)
+    side = "right" if left is None else "left"
+    axes.annotate(text, place, xycoords="axes fraction", ha=side, fontsize=9, color=colour)
+
+
+def lazy_purge(frame: pd.DataFrame) -> Figure:
+    """Draw the refills after full flushes, and what quarantines withhold and cost."""
+    counted = ("faults", "shootdowns", "full_flushes", "collateral_refills", "mean_withheld_bytes")
+    require(frame, ["source", "evidence", *PARAMETERS, "unmapping", "lazy_cpus", *counted])
+    figure, (row,) = new_figure(
+        "A lazy purge is a batch whose pages wait for the flush: the larger, the more it withholds",
+        1, 3, 13.4, 3.8,
+    )  # fmt: skip
+    _log2(row[0], "pages that one flush covers; squares: as one chunk")
+    _log(row[0])
+    by_source = list(frame.groupby("source", sort=False))
+    for place, (colour, (source, some)) in enumerate(zip(COLOURS, by_source, strict=False)):
+        rows = some[some["threshold_bytes"] == some["threshold_bytes"].min()]
+        name = f"{source} ({rows['evidence'].iloc[0]})"
+        _refills(row[0], rows[rows["unmapping"] == LAZY], colour)
+        _note(row[0], name, 0.85 - 0.08 * place, colour, 0.03)
+        once = rows.drop_duplicates(["unmapping", "chunk_bytes", "batch_chunks"])
+        once = once[once["chunk_bytes"] == once["granule_bytes"]]
+        once = once.assign(held=(once["batch_chunks"] - 1) * once["granule_bytes"])
+        _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], colour, name)
+        _more_faults(row[2], once[once["held"] > 0], colour, name)
+    _note(row[2], "dotted: filled when the threshold is reached", 0.6, GREY, 0.03)
+    row[0].axhline(TLB_ENTRIES, color=GREY, ls="--", lw=1)
+    row[0].set_ylabel(f"refills after a full flush (TLB: {TLB_ENTRIES:,})")
+    bytes_axis(row[1], "x", "quarantine; squares: lazy_max_pages of so many CPUs")
+    row[1].set_ylabel("DRAM withheld, mean share of threshold")
+    bytes_axis(row[2], "x", "quarantine")
+    row[2].set_ylabel("faults more than the batch of as many pages")
+    for axes in row[1:]:
+        axes.xaxis.set_major_locator(LogLocator(base=16, numticks=8))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylim(bottom=0)
+    return figure
+
+
+def _refills(axes: Axes, lazy: pd.DataFrame, colour: str) -> None:
+    enough = lazy["full_flushes"] >= LEAST_FLUSHES
+    full = lazy[(lazy["full_flushes"] == lazy["shootdowns"]) & enough]
+    full = full.drop_duplicates(["chunk_bytes", "batch_chunks"])
+    pages = full["chunk_bytes"] * full["batch_chunks"] // OS_PAGE_BYTES
+    each = full["collateral_refills"] / full["full_flushes"]
+    single = full["batch_chunks"] == 1
+    for mine, marker in ((single, "s"), (~single, "o")):
+        line = pd.DataFrame({"pages": pages[mine], "each": each[mine]}).sort_values("pages")
+        axes.plot(line["pages"], line["each"], color=colour, marker=marker, ms=4, lw=1.6)
+
+
+def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str, name: str) -> None:
+    line = ahead.sort_values("held")
+    share = line["mean_withheld_bytes"] / line["threshold_bytes"]
+    axes.plot(line["held"], share, color=colour, marker="o", ms=4, lw=1.8)
+    for held, part, cpus in zip(line["held"], share, line["lazy_cpus"], strict=True):
+        if cpus > 0:
+            axes.plot(held, part, "s", color=colour, ms=7)
+            axes.annotate(f"{cpus:,.0f}", (held, part), xytext=(-8, 0), ha="right", va="center",
+                          textcoords="offset points", color=colour, fontsize=8)  # fmt: skip
+    if len(line):
+        axes.annotate(name, (line["held"].iloc[-1], share.iloc[-1]), xytext=(-8, 8), ha="right",
+                      textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
+
+
+def _more_faults(axes: Axes, once: pd.DataFrame, colour: str, name: str) -> None:
+    by_way = {way: once[once["unmapping"] == way].set_index("held")["faults"] for way in
+              (PASS, LAZY, AHEAD)}  # fmt: skip
+    single = by_way[PASS][~by_way[PASS].index.duplicated()]
+    for way, style in ((LAZY, ":"), (AHEAD, "-")):
+        more = (by_way[way] / single - 1).dropna().sort_index()
+        axes.plot(more.index, more, color=colour, ls=style, marker="o", ms=3, lw=1.8)
+        if len(more) and way == AHEAD:
+            end = float(more.index[-1]), float(more.iloc[-1])
+            axes.annotate(f"{name}, filled ahead", end, ha="right", xytext=(-8, 4), color=colour,
+                          textcoords="offset points", fontsize=9)  # fmt: skip
+
+
+def _log2(axes: Axes, label: str) -> None:
+    axes.set_xscale("log", base=2)
+    base = 16 if label.startswith("batch") else 4
+    axes.xaxis.set_major_locator(LogLocator(base=base, numticks=9))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlabel(label)
+
+
+def _log(axes: Axes) -> None:
+    """Logarithmic, with ticks as plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
