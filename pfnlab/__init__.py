@@ -24,6 +24,7 @@ _HOMES = {
     "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
+    "advise": "advice",
     "atomic_remedies": "studies.contexts",
     "evictability": "studies.evictable",
     "format_bytes": "units",
@@ -32,6 +33,7 @@ _HOMES = {
     "pinned_for_io": "studies.contexts",
     "pins_compared": "studies.pinning",
     "prefaulted": "studies.contexts",
+    "region": "regions",
     "register": "own_policy",
     "repinned": "studies.pinning",
     "replay": "engine",
@@ -50,6 +52,7 @@ __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names,
 
 if TYPE_CHECKING:
     from pfnlab import theory as theory
+    from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     from pfnlab.own_policy import Policy as Policy
     from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
+    from pfnlab.regions import region as region
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.studies.contexts import atomic_remedies as atomic_remedies

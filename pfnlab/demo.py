@@ -71,6 +71,7 @@ CHAPTERS = (
         figures.atomic_context,
     ),
     Chapter("07_pins", (claims.pins_break_the_bound, claims.pins_are_independent), figures.pins),
+    Chapter("08_pmem_and_gpu", (claims.serves_both,), figures.by_region),
     Chapter("09_is_lra_enough", (claims.lra_is_enough,), figures.order_losses),
 )
 

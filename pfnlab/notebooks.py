@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.costs import DEFAULT_PRESET, costs_of
-from pfnlab.errors import NotebookError, near
+from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.errors import NotebookError, ParameterError, TraceError, near
 from pfnlab.formats import load
 from pfnlab.frames import write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, drawn, points, sweep
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.regions import Region
+from pfnlab.regions import region as region_of
 from pfnlab.replayable import Replayable
 from pfnlab.studies.toy import TOY, Story
 from pfnlab.trace import Trace
@@ -25,10 +27,13 @@ from pfnlab.workloads import WORKLOADS, workload
 #: Root of the checkout, where `notebooks/` and `data/` are.
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
-RUN_NAMES = ("source", "costs", "out")
+_NAMED = {"source": "a trace file or a workload", "regions": "a region"}
+RUN_NAMES = ("source", "costs", "out", "regions")
 AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)
 #: What a notebook measures of each source that is no sweep.
 Measure = Callable[[Replayable, Params, str], pd.DataFrame]
+#: The same for a device, whose latency is among the costs.
+MeasureDevice = Callable[[Replayable, Params, Costs], pd.DataFrame]
 ALLOWED = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
 
 
@@ -48,6 +53,8 @@ class Request:
         Name of a cost preset.
     out
         Where the frame goes, or None.
+    regions
+        Presets of devices, where the notebook has some.
     """
 
     params: Params
@@ -55,6 +62,7 @@ class Request:
     axes: Mapping[str, list[Any]]
     costs: str
     out: str | None
+    regions: tuple[Region, ...] = ()
 
     def sweep(self, params: Params | None = None) -> pd.DataFrame:
         """Sweep every source over the axes; a point whose sizes can't stand together is skipped.
@@ -99,6 +107,28 @@ class Request:
         """Return the same request for another view of each source."""
         return replace(self, sources=tuple(view(source) for source in self.sources))
 
+    def gather_by_region(
+        self, measure: MeasureDevice, params: Params | None = None
+    ) -> pd.DataFrame:
+        """Gather on each of the regions, with its size, pages, CPUs and latency.
+
+        Columns ``region`` and ``device`` are added. A source that does not fit a region has one
+        row there, with nothing but the reason in ``note``.
+        """
+        frames: list[pd.DataFrame] = []
+        for device in self.regions:
+            own = {n: getattr(device, n) for n in ("region_bytes", "page_bytes", "n_cpus")}
+            chosen = (params or self.params).replace(**own)
+            priced = _priced(measure, device)
+            for source in self.sources:
+                alone = replace(self, sources=(source,))
+                try:
+                    rows = alone.gather(priced, chosen)
+                except (ParameterError, TraceError) as error:
+                    rows = _about_source(source, chosen).assign(note=str(error))
+                frames.append(rows.assign(region=device.name, device=device.device))
+        return pd.concat(frames, ignore_index=True)
+
     def save(self, frame: pd.DataFrame) -> str:
         """Write the frame to `out` if there is one, and say so."""
         if not self.out:
@@ -128,6 +158,15 @@ def _about(trace: Replayable, params: Params, rows: pd.DataFrame) -> pd.DataFram
     return pd.concat([pd.DataFrame(known, index=rows.index), rows], axis=1)
 
 
+def _priced(measure: MeasureDevice, device: Region) -> Measure:
+    return lambda trace, params, costs: measure(trace, params, device.costs(costs))
+
+
+def _about_source(source: Source, params: Params) -> pd.DataFrame:
+    about = {"source": source.name, "evidence": source.evidence, "n_events": 0}
+    return pd.DataFrame([about | params.as_dict()])
+
+
 def request(namespace: Mapping[str, Any]) -> Request:
     """Check the parameters of a notebook and return what they ask for.
 
@@ -154,20 +193,27 @@ def request(namespace: Mapping[str, Any]) -> Request:
     costs_of(costs)
     if out is not None and (not isinstance(out, str) or Path(out).is_dir()):
         raise NotebookError(f"out={out!r}: must be None or the path of a Parquet file")
-    sources = tuple(find_source(name) for name in _names(namespace.get("source", ())))
-    return Request(params=params, sources=sources, axes=axes, costs=costs, out=out)
+    sources = tuple(find_source(name) for name in _names("source", namespace.get("source", ())))
+    devices = _names("regions", namespace["regions"]) if "regions" in namespace else []
+    regions = tuple(region_of(name) for name in devices)
+    return Request(
+        params=params,
+        sources=sources,
+        axes=axes,
+        costs=costs,
+        out=out,
+        regions=regions,
+    )
 
 
-def _names(source: object) -> list[str]:
+def _names(field: str, source: object) -> list[str]:
     names = [source] if isinstance(source, str) else source
     if (
         not isinstance(names, list | tuple)
         or not all(isinstance(n, str) for n in names)
         or not names
     ):
-        raise NotebookError(
-            f"source={source!r}: must name a trace file or a workload, or list some"
-        )
+        raise NotebookError(f"{field}={source!r}: must name {_NAMED[field]}, or list some")
     return list(names)
 
 

@@ -8,6 +8,7 @@ from pfnlab.claims.alternatives import (
     temporary_is_cheaper,
     two_level_beats_demand,
 )
+from pfnlab.claims.by_region import serves_both
 from pfnlab.claims.contexts import a_remedy_suffices, atomic_calls_fault
 from pfnlab.claims.flushes import (
     best_batch_is_near,
@@ -39,6 +40,7 @@ __all__ = [
     "pfn_only_loses_sharing",
     "pins_are_independent",
     "pins_break_the_bound",
+    "serves_both",
     "small_share_suffices",
     "static_takes_a_64th",
     "temporary_is_cheaper",

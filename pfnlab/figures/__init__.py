@@ -1,6 +1,8 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
+from pfnlab.figures.advice import pareto_front
 from pfnlab.figures.alternatives import schemes
+from pfnlab.figures.by_region import by_region
 from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png
 from pfnlab.figures.flushes import lazy_purge, shootdowns
@@ -13,11 +15,13 @@ __all__ = [
     "any_sweep",
     "atomic_context",
     "beside_theory",
+    "by_region",
     "chunk_size",
     "eviction_threshold",
     "lazy_purge",
     "mechanism",
     "order_losses",
+    "pareto_front",
     "pins",
     "png",
     "region_size",
