@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -102,14 +103,26 @@ def table(found: Mapping[str, Iterable[Verdict]]) -> str:
         "| claim of the thread | argued by | notebook | verdict | figures |",
         "|---|---|---|---|---|",
     ]
-    rows = [(verdict, notebook) for notebook, some in found.items() for verdict in some]
-    for verdict, notebook in sorted(rows, key=lambda row: int(row[0].claim.removeprefix("T"))):
-        link = f"[{notebook}](notebooks/{notebook}.ipynb)"
+    for verdict, notebook in in_order(found):
+        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
+        evidence = verdict.evidence.replace("\n", "<br>")
         lines.append(
-            f"| {verdict.claim}: {verdict.statement} | {verdict.who} | {link} "
-            f"| {verdict.answer} ({verdict.kind}) | {verdict.evidence} |"
+            f"| **{verdict.claim}** {verdict.statement} | {verdict.who} | {link} "
+            f"| **{verdict.answer}** ({verdict.kind}) | {evidence} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def in_order(found: Mapping[str, Iterable[Verdict]]) -> list[tuple[Verdict, str]]:
+    """Return every verdict with its notebook, in the order of the claims' numbers."""
+    rows = [(verdict, notebook) for notebook, some in found.items() for verdict in some]
+    return sorted(rows, key=lambda row: int(row[0].claim.removeprefix("T")))
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """Return how many verdicts fell which way."""
+    answers = Counter(verdict.answer for verdict in verdicts)
+    return ", ".join(f"{answer}: {number}" for answer, number in answers.most_common())
 
 
 def with_table(readme: str, text: str) -> str:
@@ -130,13 +143,14 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         every = list(pool.map(lambda chapter: run(chapter, folder), CHAPTERS))
     names = [chapter.notebook for chapter in CHAPTERS]
-    text = table(dict(zip(names, every, strict=True)))
+    found = dict(zip(names, every, strict=True))
+    text = table(found)
     (folder / "verdicts.md").write_text(text)
     readme = notebooks.ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(), text))
-    for verdict in chain.from_iterable(every):
-        print(f"{verdict.answer:15}{verdict.claim:4}{verdict.statement}.")
-        print(f"{'':15}{verdict.evidence}\n")
+    for verdict, notebook in in_order(found):
+        print(f"{verdict}\n  see notebooks/{notebook}.ipynb\n")
+    print(summary(chain.from_iterable(every)))
     seconds = time.monotonic() - started
     print(f"frames, pictures, notebooks and verdicts.md are in results/ ({seconds:.0f} s)")
     return 0

@@ -6,7 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
+from pfnlab.claims.verdict import (
+    ABOUT,
+    Finding,
+    Verdict,
+    as_lines,
+    by_setting,
+    by_trace,
+    joined,
+    worst,
+)
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.studies.contexts import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
@@ -30,7 +39,6 @@ def atomic_calls_fault(frame: pd.DataFrame) -> Verdict:
     answers = [finding.holds for finding in findings.values()]
     # One workload is enough to show it; that others are legal does not refute it.
     holds = True if True in answers else False if False in answers else None
-    evidence = "; ".join(f"{name}: {finding.text}" for name, finding in findings.items())
     return Verdict(
         claim="T11",
         who="Ingo Molnar",
@@ -38,7 +46,7 @@ def atomic_calls_fault(frame: pd.DataFrame) -> Verdict:
         "no remedy, some workload makes atomic calls that would fault",
         kind="replayed",
         holds=holds,
-        evidence=f"{evidence}.",
+        evidence=as_lines(findings),
     )
 
 

@@ -39,7 +39,7 @@ def establishing_is_local(frame: pd.DataFrame) -> Verdict:
         who="Ingo Molnar",
         statement="Establishing a mapping needs no remote shootdown, unmapping chunks does",
     )
-    return replace(verdict, evidence=verdict.evidence + _times(passes))
+    return replace(verdict, evidence=f"{verdict.evidence}\n{_times(passes).strip()}")
 
 
 def _local(rows: pd.DataFrame) -> Finding:

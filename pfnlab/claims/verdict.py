@@ -30,7 +30,7 @@ class Verdict:
     holds
         Whether the statistic keeps its bound on every trace; None if the frame can't tell.
     evidence
-        The figures that decide, trace by trace, or what the frame lacks.
+        The figures that decide, a line a trace, or what the frame lacks.
     """
 
     claim: str
@@ -46,10 +46,12 @@ class Verdict:
         return {True: "holds", False: "does not hold", None: "not decided"}[self.holds]
 
     def __str__(self) -> str:
-        return f"{self.claim} {self.answer}: {self.statement}. {self.evidence}"
+        lines = "".join(f"\n  {line}" for line in self.evidence.splitlines())
+        return f"{self.claim} {self.answer}: {self.statement}.{lines}"
 
     def _repr_markdown_(self) -> str:
-        return f"**{self.claim} {self.answer}** ({self.kind}): {self.statement}.\n\n{self.evidence}"
+        lines = "\n".join(f"* {line}" for line in self.evidence.splitlines())
+        return f"**{self.claim} {self.answer}** ({self.kind}): {self.statement}.\n\n{lines}"
 
 
 class Verdicts(tuple[Verdict, ...]):
@@ -82,8 +84,12 @@ def joined(findings: dict[str, Finding], *, kind: Kind = "replayed", **about: An
     """Join the findings of all traces: one that fails decides, one that can't tell leaves open."""
     answers = [finding.holds for finding in findings.values()]
     holds = False if False in answers else None if None in answers else True
-    evidence = "; ".join(f"{name}: {finding.text}" for name, finding in findings.items())
-    return Verdict(kind=kind, holds=holds, evidence=f"{evidence}.", **about)
+    return Verdict(kind=kind, holds=holds, evidence=as_lines(findings), **about)
+
+
+def as_lines(findings: dict[str, Finding]) -> str:
+    """Return what each trace says on a line of its own."""
+    return "\n".join(f"{name}: {finding.text}." for name, finding in findings.items())
 
 
 def by_trace(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
