@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -23,6 +23,8 @@ from pfnlab.replayable import Replayable
 from pfnlab.studies.toy import TOY, Story
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload
+
+T = TypeVar("T")
 
 #: Root of the checkout, where `notebooks/` and `data/` are.
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,15 +95,25 @@ class Request:
         Axes are dropped for other `params` as in `sweep`. Without `walk` they are all left to
         `measure`, which gets `params` as they are.
         """
+        frames = [
+            _about(trace, point, measure(trace, point, self.costs))
+            for trace, point in self._each(params, walk)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def collect(
+        self, measure: Callable[[Replayable, Params], T], params: Params | None = None
+    ) -> list[T]:
+        """Return what `measure` says of every source at every point, before any cost."""
+        return [measure(trace, point) for trace, point in self._each(params, walk=True)]
+
+    def _each(self, params: Params | None, walk: bool) -> Iterator[tuple[Replayable, Params]]:
         chosen = params or self.params
         axes = self._axes_for(chosen) if walk else {}
-        frames: list[pd.DataFrame] = []
         for source in self._placed(axes):
             for region in drawn(source, points(chosen, axes, skip_invalid=True)):
                 for point in region.configurations:
-                    rows = measure(region.trace, point, self.costs)
-                    frames.append(_about(region.trace, point, rows))
-        return pd.concat(frames, ignore_index=True)
+                    yield region.trace, point
 
     def viewed(self, view: Callable[[Source], Source]) -> Request:
         """Return the same request for another view of each source."""

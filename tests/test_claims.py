@@ -9,7 +9,7 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, notebooks
-from pfnlab.alternatives import compared
+from pfnlab.alternatives import counted, side_by_side
 from pfnlab.alternatives.measured import modelled
 
 # --- The alternatives: T1 to T4, T12 and T15 ------------------------------------------------------
@@ -20,12 +20,7 @@ def alternatives() -> pd.DataFrame:
     """Schemes on a small block workload whose threshold evicts, and what the kernel took."""
     params = pfnlab.Params(region_bytes="64GiB", chunk_bytes="64KiB", threshold_bytes="1MiB")
     trace = pfnlab.workload("block_io", n_events=50_000).trace(params)
-    about: dict[str, Any] = {
-        "source": trace.name,
-        "evidence": trace.evidence,
-        "n_events": len(trace),
-    }
-    rows = compared(trace, params, "hvo-8s").assign(**about, **params.as_dict())
+    rows = side_by_side([counted(trace, params)], "hvo-8s")
     return pd.concat([rows, modelled(notebooks.measured("struct_page_cost"))], ignore_index=True)
 
 

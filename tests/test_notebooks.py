@@ -330,6 +330,24 @@ def test_a_walk_redraws_up_to_an_event() -> None:
     assert picture.value != before
 
 
+def test_a_cost_slider_prices_by_the_same_function() -> None:
+    seen: list[pfnlab.Costs] = []
+
+    def draw(costs: pfnlab.Costs) -> Figure:
+        seen.append(costs)
+        return Figure(figsize=(1, 1))
+
+    first = Figure(figsize=(1, 1))
+    box = widgets.price(draw, "hvo-8s", "trap", "ipi", "rebuild", first=first)
+    trap, ipi, rebuild, *_ = box.children
+    assert (trap.description, ipi.description) == ("trap", "ipi (assumed)")
+    assert rebuild.value == 0
+    trap.value = trap.options[-1][1]
+    assert seen == [pfnlab.Costs.preset("hvo-8s").replace(trap=16 * 700.0)]
+    with pytest.raises(pfnlab.ParameterError, match="no such cost; did you mean 'trap'"):
+        widgets.price(draw, "hvo-8s", "trp", first=first)
+
+
 def test_sliders_stay_within_bounds() -> None:
     for name, parameter in PARAMETERS.items():
         if not parameter.choices:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from pfnlab.alternatives.demand import replayed
 from pfnlab.alternatives.descriptions import PROPERTIES, Scheme, chosen_schemes, known_schemes
 from pfnlab.alternatives.fixed import BUILDS
 from pfnlab.alternatives.following import Followed, follow
-from pfnlab.alternatives.holding import Holding, Unanswered
+from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.errors import ParameterError
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
+from pfnlab.replayable import Evidence, Replayable
 from pfnlab.trace import Trace
 
-__all__ = ["PROPERTIES", "Counted", "Scheme", "compared", "counted", "known_schemes", "schemes"]
+__all__ = ["PROPERTIES", "Counted", "Scheme", "counted", "known_schemes", "schemes", "side_by_side"]
 
 _NO_PINS = "needs GETs and PUTs, which tell how long a page is in use; trace {!r} has only LOOKUPs"
 #: Columns of `schemes` and their types, which know NA.
@@ -92,12 +94,14 @@ def schemes(
     return counted(trace, params, names=names).table(chosen)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Counted:
     """All schemes on one trace, before any cost: `table` prices them without a replay.
 
     Attributes
     ----------
+    source, evidence, n_events
+        Of the trace.
     params
         Region, sizes and threshold.
     seen
@@ -108,6 +112,9 @@ class Counted:
         One a scheme.
     """
 
+    source: str
+    evidence: Evidence
+    n_events: int
     params: Params
     seen: Followed
     seconds: float | None
@@ -115,9 +122,48 @@ class Counted:
 
     def table(self, costs: str | Costs = DEFAULT_PRESET) -> pd.DataFrame:
         """Return the rows of `schemes` under these costs."""
-        chosen, about = costs_of(costs), (self.params.region_bytes, self.seen.accesses)
-        rows = [answer.row(chosen, *about, self.seconds) for answer in self.answers]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        return side_by_side([self], costs)[list(COLUMNS)]
+
+    def rows(self) -> list[Row]:
+        """Return a row a scheme, without prices, and what it comes from in each."""
+        about = {"source": self.source, "evidence": self.evidence, "n_events": self.n_events}
+        seen = asdict(self.seen) | {"accesses": self.seen.accesses}
+        known = about | self.params.as_dict() | dict.fromkeys(COLUMNS, pd.NA)
+        return [known | answer.row() | seen for answer in self.answers]
+
+    def prices(self, costs: Costs) -> list[dict[str, float]]:
+        """Return the prices of each scheme; of one that can't be answered none."""
+        about = (self.params.region_bytes, self.seen.accesses, self.seconds)
+        return [answer.prices(costs, *about) for answer in self.answers]
+
+
+def side_by_side(found: Iterable[Counted], costs: str | Costs = DEFAULT_PRESET) -> pd.DataFrame:
+    """Price the schemes of several traces or configurations at once; nothing is replayed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `schemes` after source, evidence, number of events and parameters, and
+        before the counts of `pfnlab.alternatives.following.Followed`.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown preset, or if nothing was counted.
+    """
+    chosen, every = costs_of(costs), tuple(found)
+    if not every:
+        raise ParameterError("found", "()", "must have one trace that was counted, at least")
+    prices = [price for one in every for price in one.prices(chosen)]
+    columns = {name: [price.get(name, pd.NA) for price in prices] for name in PRICED}
+    priced = {name: pd.array(values, dtype="Float64") for name, values in columns.items()}
+    return _unpriced(every).assign(**priced)
+
+
+@lru_cache(maxsize=16)
+def _unpriced(found: tuple[Counted, ...]) -> pd.DataFrame:
+    """Return all but the prices; kept, because a slider of costs asks for it again and again."""
+    return pd.DataFrame([row for one in found for row in one.rows()]).astype(COLUMNS)
 
 
 def counted(
@@ -146,14 +192,15 @@ def counted(
         for answer in replayed(trace, params, faulting, seen, progress):
             answers[answer.scheme.name] = answer
     ordered = tuple(answers[scheme.name] for scheme in wanted)
-    return Counted(params=params, seen=seen, seconds=_seconds(trace), answers=ordered)
-
-
-def compared(trace: Replayable, params: Params, costs: str | Costs) -> pd.DataFrame:
-    """Return the rows of `schemes`, and in each what one pass over the trace counted."""
-    found = counted(trace, params)
-    seen = asdict(found.seen) | {"accesses": found.seen.accesses}
-    return found.table(costs).assign(**seen)
+    return Counted(
+        source=trace.name,
+        evidence=trace.evidence,
+        n_events=len(trace),
+        params=params,
+        seen=seen,
+        seconds=_seconds(trace),
+        answers=ordered,
+    )
 
 
 def _seconds(trace: Replayable) -> float | None:

@@ -68,15 +68,8 @@ class Holding:
         """Peak of what is in DRAM, page tables included."""
         return self.dram_bytes + (0 if self.tables_counted else self.page_table_bytes)
 
-    def row(self, costs: Costs, region_bytes: int, accesses: int, seconds: float | None) -> Row:
-        """Return the columns of DESIGN 7; without `seconds` accesses come as fast as one CPU can.
-
-        Endurance is in years of such use: of the device if its writes are levelled over all of
-        it, and of the line of descriptors that is written most if they are not.
-        """
-        event_ns = self.event_ns(costs)
-        lasts = event_ns * accesses / 1e9 if seconds is None else seconds
-        levelled = WRITES_OF_A_CELL * region_bytes / LINE_BYTES
+    def row(self) -> Row:
+        """Return the columns of DESIGN 7 that no cost changes."""
         return {
             "scheme": self.scheme.name,
             "dram_bytes": self.dram_bytes,
@@ -86,18 +79,34 @@ class Holding:
             "virtual_bytes": self.virtual_bytes,
             "page_table_bytes": self.page_table_bytes,
             "faults": self.faults,
-            "setup_ns": self.setup_ns(costs),
-            "event_ns": event_ns,
-            "stolen_ns": self.stolen_ns(costs),
             "device_writes": self.setup_writes + self.reference_writes,
-            "endurance_years": _years(levelled, self.reference_writes, lasts),
-            "hot_line_years": _years(WRITES_OF_A_CELL, self.hottest, lasts),
             **{name: name in self.scheme.has - self.lost for name in PROPERTIES},
             "note": self.note,
         }
 
+    def prices(
+        self, costs: Costs, region_bytes: int, accesses: int, seconds: float | None
+    ) -> dict[str, float]:
+        """Return the columns that costs change; without `seconds` one CPU goes as fast as it can.
+
+        Endurance is in years of such use: of the device if its writes are levelled over all of
+        it, and of the line of descriptors that is written most if they are not.
+        """
+        event_ns = self.event_ns(costs)
+        lasts = event_ns * accesses / 1e9 if seconds is None else seconds
+        levelled = WRITES_OF_A_CELL * region_bytes / LINE_BYTES
+        return {
+            "setup_ns": self.setup_ns(costs),
+            "event_ns": event_ns,
+            "stolen_ns": self.stolen_ns(costs),
+            "endurance_years": _years(levelled, self.reference_writes, lasts),
+            "hot_line_years": _years(WRITES_OF_A_CELL, self.hottest, lasts),
+        }
+
 
 Row = dict[str, object]
+#: The columns that costs change.
+PRICED = ("setup_ns", "event_ns", "stolen_ns", "endurance_years", "hot_line_years")
 
 
 def _years(writes: float, seen: int, seconds: float) -> float:
@@ -112,6 +121,12 @@ class Unanswered:
     scheme: Scheme
     note: str
 
-    def row(self, costs: Costs, region_bytes: int, accesses: int, seconds: float | None) -> Row:
+    def row(self) -> Row:
         """Return name and reason; all other columns are NA."""
         return {"scheme": self.scheme.name, "note": self.note}
+
+    def prices(
+        self, costs: Costs, region_bytes: int, accesses: int, seconds: float | None
+    ) -> dict[str, float]:
+        """Return nothing."""
+        return {}
