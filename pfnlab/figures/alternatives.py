@@ -47,6 +47,10 @@ def schemes(frame: pd.DataFrame) -> Figure:
     )
     panels[2].set_xlabel("time an access")
     _properties(panels[3], rows.groupby("scheme")[[*PROPERTIES]].min().reindex(names))
+    silent = rows.groupby("scheme")["event_ns"].count().reindex(names) == 0
+    for place in [place for place, none in enumerate(silent) if none]:
+        panels[0].text(2 * _NONE, place, "no answer here: see `note`", va="center",
+                       fontsize=8, color=GREY)  # fmt: skip
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
@@ -79,7 +83,7 @@ def _properties(axes: Axes, rows: pd.DataFrame) -> None:
             axes.scatter([column] * len(places), places, s=30, marker=mark, color=colour, zorder=3)
         for row in [row for row, unknown in enumerate(has.isna()) if unknown]:
             axes.text(column, row, "?", ha="center", va="center", color=GREY, fontsize=9)
-    labels = [name.replace("_", "\n") for name in PROPERTIES]
-    axes.set_xticks(range(len(PROPERTIES)), labels, fontsize=7, rotation=40, color=INK)
+    labels = [name.replace("_", "\n").replace("dram", "DRAM") for name in PROPERTIES]
+    axes.set_xticks(range(len(PROPERTIES)), labels, fontsize=7.5, color=INK)
     axes.set_xlim(-0.5, len(PROPERTIES) - 0.5)
-    axes.set_xlabel("dot: has it, cross: lacks it")
+    axes.set_xlabel("has it (dot) or lacks it (cross)")

@@ -31,7 +31,7 @@ def by_region(frame: pd.DataFrame) -> Figure:
     require(frame, ["region_bytes", *WINNING, *every])
     regions, sources = list(frame["region"].unique()), list(frame["source"].unique())
     figure, (panels,) = new_figure(
-        "Demand faulting wins where pages come back, and the sooner the slower the device", 1, 3,
+        "Demand faulting wins where pages come back, and more often the slower the device", 1, 3,
         4.0 + 3 * (0.6 + 0.95 * len(sources)), 2.3 + 0.55 * len(regions),
     )  # fmt: skip
     for axes, (title, needs) in zip(panels, _NEEDS, strict=True):

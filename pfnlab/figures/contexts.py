@@ -41,9 +41,9 @@ def atomic_context(frame: pd.DataFrame) -> Figure:
         nobody = "" if has_calls[some["remedy"] == NONE].any() else ", no atomic lookups"
         name = f"{source} ({some['evidence'].iloc[0]}{nobody})"
         row[0].plot(share, spread, ls="", label=name, **about)
-        row[1].plot(held / some["threshold_bytes"], spread, ls="", **about)
+        row[1].plot(held / some["threshold_bytes"], spread, ls="", clip_on=False, **about)
         recorded = some.loc[some["remedy"] == NONE, "accesses"].max()
-        row[2].plot(some["initiator_ns"] / max(recorded, 1), spread, ls="", **about)
+        row[2].plot(some["initiator_ns"] / max(recorded, 1), spread, ls="", clip_on=False, **about)
     _remedies_axis(row, labels)
     row[0].set_xscale("symlog", linthresh=_SMALLEST_SHARE)
     row[0].set_xlim(-_SMALLEST_SHARE / 4, 2)
@@ -53,7 +53,7 @@ def atomic_context(frame: pd.DataFrame) -> Figure:
     row[1].set_xlabel("peak DRAM and reserve, in thresholds")
     row[1].axvline(1, color=GREY, lw=1, ls="--")
     row[1].set_xlim(left=0)
-    row[2].set_xlabel("ns an access as recorded (illegal: none)")
+    row[2].set_xlabel("ns an access (an illegal call takes none)")
     row[2].set_xlim(left=0)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure

@@ -44,19 +44,31 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
         rows = frame[(frame["source"] == source) & (frame["unmapping"] == PASS)]
         passes = rows[rows["evicted_chunks"] > 0]
         passes = passes[passes["threshold_bytes"] == passes["threshold_bytes"].min()]
-        row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
-        for axes, label in zip(row, ("CPUs", "flush ceiling, pages", "batch, chunks"), strict=True):
-            _log2(axes, label)
+        _headings(row, f"{source} ({rows['evidence'].iloc[0]})", passes, at)
+        for axes in row:
             _log(axes)
         if len(passes):
             _by_cpus(row[0], passes[passes["flush_ceiling_pages"] == at.flush_ceiling_pages], at)
             on = passes[passes["n_cpus"] == at.n_cpus]
             _by_ceiling(row[1], on, at)
             _by_batch(row[2], on[on["flush_ceiling_pages"] == at.flush_ceiling_pages])
-        row[0].set_ylabel("ns an access beside its lookup")
-        row[1].set_ylabel(f"ns an access of {at.n_cpus - 1:,} other CPUs")
-        row[2].set_ylabel(f"the same, {at.n_cpus:,} CPUs")
     return figure
+
+
+def _headings(row: list[Axes], name: str, passes: pd.DataFrame, at: Params) -> None:
+    """Say of each panel of a source what is drawn, and on which machine."""
+    smallest = short_bytes(passes["chunk_bytes"].min()) if len(passes) else "the smallest"
+    own, stolen = "ns an access, its lookup aside", "ns an access, of all other CPUs"
+    about = (
+        (f"{name}: chunk x chunks a pass", "CPUs", own),
+        (f"flush pages of a chunk, {at.n_cpus:,} CPUs",
+         f"flush ceiling, pages (dashed: {at.flush_ceiling_pages:,})", stolen),
+        (f"batches of {smallest} chunks, {at.n_cpus:,} CPUs", "batch, chunks", own),
+    )  # fmt: skip
+    for axes, (title, x, y) in zip(row, about, strict=True):
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_ylabel(y)
+        _log2(axes, x)
 
 
 def _usual(frame: pd.DataFrame) -> Params:
@@ -107,7 +119,7 @@ def _by_ceiling(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
         each = line["stolen_ns"] / line["accesses"].clip(lower=1)
         ceilings = line["flush_ceiling_pages"].clip(lower=1)
         axes.plot(ceilings, each, color=colour, marker="o", ms=4, lw=1.8, drawstyle="steps-post")
-        label = f"{short_bytes(size)} ({size // OS_PAGE_BYTES} pages)"
+        label = f"{size // OS_PAGE_BYTES} pages"
         axes.annotate(label, (ceilings.iloc[0], each.iloc[0]), xytext=(2, 4), color=colour,
                       textcoords="offset points", fontsize=9)  # fmt: skip
     axes.margins(y=0.12)
@@ -123,15 +135,13 @@ def _by_batch(axes: Axes, passes: pd.DataFrame) -> None:
     axes.axvline(named, color=COLOURS[1], lw=1.4)
     axes.plot(batches, cost, color=COLOURS[0], marker="o", ms=4, lw=1.8)
     axes.plot(batches[least], cost[least], "o", ms=10, mfc="none", mec=INK)
-    _note(axes, f"formula: {named:,.0f}", 0.93, COLOURS[1])
-    _note(axes, f"best replayed: {batches[least]:,}", 0.85, INK)
-
-
-def _note(axes: Axes, text: str, height: float, colour: str, left: float | None = None) -> None:
-    """Write `text` at the right end of an empty part of the axes, or from `left` on; in shares."""
-    place = (0.97 if left is None else left, height)
-    side = "right" if left is None else "left"
-    axes.annotate(text, place, xycoords="axes fraction", ha=side, fontsize=9, color=colour)
+    right_half = named > np.sqrt(float(batches[0]) * float(batches[-1]))
+    side, away = ("right", -5) if right_half else ("left", 5)
+    notes = (f"formula: {named:,.0f}", COLOURS[1]), (f"best replayed: {batches[least]:,}", INK)
+    for line_number, (text, colour) in enumerate(notes):
+        axes.annotate(text, (named, 0.93 - 0.09 * line_number), xytext=(away, 0), ha=side,
+                      xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                      fontsize=9, color=colour)  # fmt: skip
 
 
 def lazy_purge(frame: pd.DataFrame) -> Figure:
@@ -140,28 +150,33 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
     require(frame, ["source", "evidence", *PARAMETERS, "unmapping", "lazy_cpus", *counted])
     figure, (row,) = new_figure(
         "A lazy purge is a batch whose pages wait for the flush: the larger, the more it withholds",
-        1, 3, 13.4, 3.8,
+        1, 3, 13.4, 4.1,
     )  # fmt: skip
-    _log2(row[0], "pages that one flush covers; squares: as one chunk")
+    _log2(row[0], "pages that one flush covers (squares: one chunk, dots: a batch)")
     _log(row[0])
     by_source = list(frame.groupby("source", sort=False))
-    for place, (colour, (source, some)) in enumerate(zip(COLOURS, by_source, strict=False)):
+    for colour, (source, some) in zip(COLOURS, by_source, strict=False):
         rows = some[some["threshold_bytes"] == some["threshold_bytes"].min()]
         name = f"{source} ({rows['evidence'].iloc[0]})"
         _refills(row[0], rows[rows["unmapping"] == LAZY], colour)
-        _note(row[0], name, 0.85 - 0.08 * place, colour, 0.03)
+        row[0].plot([], [], color=colour, lw=1.8, label=name)
         once = rows.drop_duplicates(["unmapping", "chunk_bytes", "batch_chunks"])
         once = once[once["chunk_bytes"] == once["granule_bytes"]]
         once = once.assign(held=(once["batch_chunks"] - 1) * once["granule_bytes"])
-        _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], colour, name)
-        _more_faults(row[2], once[once["held"] > 0], colour, name)
-    _note(row[2], "dotted: filled when the threshold is reached", 0.6, GREY, 0.03)
+        _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], colour)
+        _more_faults(row[2], once[once["held"] > 0], colour)
     row[0].axhline(TLB_ENTRIES, color=GREY, ls="--", lw=1)
-    row[0].set_ylabel(f"refills after a full flush (TLB: {TLB_ENTRIES:,})")
-    bytes_axis(row[1], "x", "quarantine; squares: lazy_max_pages of so many CPUs")
+    row[0].annotate(f"all {TLB_ENTRIES:,} entries", (1.0, TLB_ENTRIES), xytext=(0, -11),
+                    xycoords=row[0].get_yaxis_transform(), textcoords="offset points",
+                    ha="right", fontsize=9, color=GREY)  # fmt: skip
+    row[0].set_ylabel("TLB refills after a full flush")
+    bytes_axis(row[1], "x", "quarantine (squares: lazy_max_pages of so many CPUs)")
     row[1].set_ylabel("DRAM withheld, mean share of threshold")
     bytes_axis(row[2], "x", "quarantine")
-    row[2].set_ylabel("faults more than the batch of as many pages")
+    row[2].set_ylabel("more faults than a batch of that size")
+    row[2].plot([], [], color=GREY, lw=1.8, label="filled ahead of the threshold")
+    row[2].plot([], [], color=GREY, ls=":", lw=1.8, label="filled when it is reached")
+    figure.legend(loc="outside lower center", ncols=len(by_source) + 2, frameon=False)
     for axes in row[1:]:
         axes.xaxis.set_major_locator(LogLocator(base=16, numticks=8))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -181,7 +196,7 @@ def _refills(axes: Axes, lazy: pd.DataFrame, colour: str) -> None:
         axes.plot(line["pages"], line["each"], color=colour, marker=marker, ms=4, lw=1.6)
 
 
-def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str, name: str) -> None:
+def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str) -> None:
     line = ahead.sort_values("held")
     share = line["mean_withheld_bytes"] / line["threshold_bytes"]
     axes.plot(line["held"], share, color=colour, marker="o", ms=4, lw=1.8)
@@ -190,22 +205,15 @@ def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str, name: str) -> None:
             axes.plot(held, part, "s", color=colour, ms=7)
             axes.annotate(f"{cpus:,.0f}", (held, part), xytext=(-8, 0), ha="right", va="center",
                           textcoords="offset points", color=colour, fontsize=8)  # fmt: skip
-    if len(line):
-        axes.annotate(name, (line["held"].iloc[-1], share.iloc[-1]), xytext=(-8, 8), ha="right",
-                      textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
 
 
-def _more_faults(axes: Axes, once: pd.DataFrame, colour: str, name: str) -> None:
+def _more_faults(axes: Axes, once: pd.DataFrame, colour: str) -> None:
     by_way = {way: once[once["unmapping"] == way].set_index("held")["faults"] for way in
               (PASS, LAZY, AHEAD)}  # fmt: skip
     single = by_way[PASS][~by_way[PASS].index.duplicated()]
     for way, style in ((LAZY, ":"), (AHEAD, "-")):
         more = (by_way[way] / single - 1).dropna().sort_index()
         axes.plot(more.index, more, color=colour, ls=style, marker="o", ms=3, lw=1.8)
-        if len(more) and way == AHEAD:
-            end = float(more.index[-1]), float(more.iloc[-1])
-            axes.annotate(f"{name}, filled ahead", end, ha="right", xytext=(-8, 4), color=colour,
-                          textcoords="offset points", fontsize=9)  # fmt: skip
 
 
 def _log2(axes: Axes, label: str) -> None:

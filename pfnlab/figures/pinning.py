@@ -25,7 +25,7 @@ def pins(frame: pd.DataFrame) -> Figure:
     sources = list(frame["source"].unique())
     figure, grid = new_figure(
         "Pins for life leave no bound on DRAM; pins cluster, so more can be evicted than (1-q)^n",
-        3, len(sources), 1.8 + 3.0 * len(sources), 6.8,
+        3, len(sources), 2.4 + 3.5 * len(sources), 7.2,
     )  # fmt: skip
     for column, source in enumerate(sources):
         rows = frame[frame["source"] == source]
@@ -43,7 +43,7 @@ def pins(frame: pd.DataFrame) -> Figure:
         bottom.set_ylim(bottom=0)
     for row in (grid[0], grid[1]):
         handles, labels = row[0].get_legend_handles_labels()
-        row[-1].legend(handles, labels, frameon=False, fontsize=8, loc="center left",
+        row[-1].legend(handles, labels, frameon=False, fontsize=9, loc="center left",
                        bbox_to_anchor=(1.0, 0.5))  # fmt: skip
     return figure
 
@@ -86,7 +86,7 @@ def _by_hold(axes: Axes, rows: pd.DataFrame) -> None:
                   label=f"chunk {short_bytes(chunk)}, as recorded", clip_on=False)  # fmt: skip
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.6, len(labels) - 0.8)
-    axes.set_xlabel("pinned until idle for so many accesses")
+    axes.set_xlabel("pinned until idle for ... accesses")
 
 
 def _short(hold: int) -> str:
