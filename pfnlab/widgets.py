@@ -16,6 +16,7 @@ from pfnlab.presets import Figure as Sourced
 
 Draw = Callable[[Params], Figure]
 _LAYOUT = ipywidgets.Layout(width="420px")
+_BUSY = "<i>working ...</i>"
 _STYLE = {"description_width": "150px"}
 
 
@@ -72,6 +73,7 @@ def _following(
     message = ipywidgets.HTML()
 
     def redraw(change: object) -> None:
+        message.value = _BUSY  # shown at once: it is sent before the drawing starts
         try:
             picture.value = png(draw(_values(controls)))
             message.value = ""
