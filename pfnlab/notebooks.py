@@ -37,6 +37,12 @@ Measure = Callable[[Replayable, Params, str], pd.DataFrame]
 #: The same for a device, whose latency is among the costs.
 MeasureDevice = Callable[[Replayable, Params, Costs], pd.DataFrame]
 ALLOWED = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
+# ipykernel 7.3 warns of plain TCP on every start (older clients do not know the option), and logs
+# the interrupt that a client sends before it shuts a kernel down as an error, now and then.
+_QUIET = {
+    "KernelManager": {"transport_encryption": "auto"},
+    "NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,8 +333,7 @@ def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
         cwd=ROOT,
         kernel_name="python3",
         progress_bar=False,
-        # ipykernel 7.3 warns of plain TCP on every start; older clients do not know the option.
-        config=Config(KernelManager={"transport_encryption": "auto"}),
+        config=Config(_QUIET),
     )
 
 
