@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
 
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
-
+_OVERVIEW_WIDTH = 78
 
 Claim = Callable[[pd.DataFrame], Verdict]
 
@@ -125,6 +126,15 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{answer}: {number}" for answer, number in answers.most_common())
 
 
+def overview(found: Mapping[str, Iterable[Verdict]]) -> str:
+    """Return a line for each verdict, without its figures: what fits a screen."""
+    return "\n".join(
+        f"{verdict.claim:<4}{verdict.answer:<13} {notebook.partition('_')[0]}  "
+        + shorten(verdict.statement, _OVERVIEW_WIDTH, placeholder=" ...")
+        for verdict, notebook in in_order(found)
+    )
+
+
 def with_table(readme: str, text: str) -> str:
     """Return the README with `text` between its markers."""
     before, rest = readme.split(BEGIN, 1)
@@ -150,6 +160,7 @@ def main() -> int:
     readme.write_text(with_table(readme.read_text(), text))
     for verdict, notebook in in_order(found):
         print(f"{verdict}\n  see notebooks/{notebook}.ipynb\n")
+    print(f"In short, with the number of the notebook:\n\n{overview(found)}\n")
     print(summary(chain.from_iterable(every)))
     seconds = time.monotonic() - started
     print(f"frames, pictures, notebooks and verdicts.md are in results/ ({seconds:.0f} s)")
