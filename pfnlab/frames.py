@@ -1,11 +1,11 @@
-"""Sweep frames: what they must have, and how they are kept."""
+"""Sweep frames: what they must have, how they are kept, and how a person reads them."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pfnlab.errors import FrameError
 from pfnlab.files import whole_file
 from pfnlab.params import PARAMETERS
+from pfnlab.units import short_bytes, short_ns
 
 METADATA_KEY = b"pfnlab.frame"
 VERSIONS_OF = ("numba", "numpy", "pandas", "pfnlab", "pyarrow")
@@ -42,3 +43,35 @@ def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     with whole_file(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
     return Path(path)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame as text for people: ``16 GiB``, ``2.79 s``, ``4.20%``, ``1,024``.
+
+    Columns keep their names. What is NA is empty, and rows have no numbers of their own.
+    """
+    text = {name: frame[name].map(_writer(str(name))) for name in frame}
+    return pd.DataFrame(text).set_axis([""] * len(frame))
+
+
+def _writer(name: str) -> Callable[[object], str]:
+    """Return what writes the values of a column."""
+    number = _WRITTEN.get(name.rpartition("_")[2], _number)
+
+    def write(value: object) -> str:
+        if isinstance(value, str):
+            return value
+        return "" if pd.isna(value) else number(float(value))  # type: ignore[call-overload,arg-type]
+
+    return write
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}"
+
+
+_WRITTEN = {"bytes": short_bytes, "ns": short_ns, "share": _percent, "ratio": _percent}

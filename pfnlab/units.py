@@ -83,3 +83,13 @@ def short_bytes(size: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1024
     return f"{value:.3g} PiB"
+
+
+def short_ns(time: float) -> str:
+    """Write a time in nanoseconds to three digits, in the largest unit it reaches."""
+    value = float(time)
+    for unit in ("ns", "us", "ms"):
+        if abs(value) < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:,.3g} s" if abs(value) < 999.5 else f"{value:,.0f} s"

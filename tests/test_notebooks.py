@@ -18,8 +18,10 @@ from matplotlib.figure import Figure
 
 import pfnlab
 from pfnlab import claims, demo, notebooks, widgets
+from pfnlab.frames import readable
 from pfnlab.params import PARAMETERS
 from pfnlab.studies import toy
+from pfnlab.units import short_ns
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in demo.CHAPTERS for call in (*c.claims, c.figure)]
@@ -286,6 +288,37 @@ def test_figures_have_titles_units_and_every_source(frames: dict[str, pd.DataFra
         frame = frames[chapter.notebook]
         for source in frame["source"][frame["n_events"] > 0].unique():
             assert source in " ".join([texts, titles, *keys])
+
+
+def test_tables_are_written_for_people() -> None:
+    frame = pd.DataFrame(
+        {
+            "source": ["zipf", "zipf"],
+            "dram_bytes": pd.array([17 << 30, None], "Int64"),
+            "setup_ns": [2.7917e9, 370.04],
+            "faults": [1_234_567, 0],
+            "miss_ratio": [0.12345, 1.0],
+            "touches": [1000.4, 0.5],
+        },
+        index=[7, 9],
+    )
+    written = readable(frame)
+    assert [*written] == [*frame]
+    assert written.to_numpy().tolist() == [
+        ["zipf", "17 GiB", "2.79 s", "1,234,567", "12.35%", "1,000"],
+        ["zipf", "", "370 ns", "0", "100.00%", "0.5"],
+    ]
+    assert [short_ns(ns) for ns in (0, -23_063, 999.7, 5e15)] == [
+        "0 ns", "-23.1 us", "1 us", "5,000,000 s",
+    ]  # fmt: skip
+
+
+def test_the_overview_has_a_line_for_each_verdict(frames: dict[str, pd.DataFrame]) -> None:
+    found = {c.notebook: demo.verdicts(c, frames[c.notebook]) for c in demo.CHAPTERS}
+    lines = demo.overview(found).splitlines()
+    assert len(lines) == sum(map(len, found.values()))
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("T1  holds         01  A static descriptor")
 
 
 # --- Sliders ----------------------------------------------------------------------------------
