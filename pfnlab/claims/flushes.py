@@ -208,7 +208,8 @@ def _withheld(ahead: pd.DataFrame) -> str:
 
 
 def _one_quarantine(row: pd.Series[Any]) -> str:
-    whose = f" of {row['lazy_cpus']:.0f} CPUs" if row["lazy_cpus"] else ""
+    cpus = int(row["lazy_cpus"])
+    whose = f" of {cpus:,} CPU{'s' * (cpus > 1)}" if cpus else ""
     return (
         f"{short_bytes(row['peak_withheld_bytes'])}{whose} withhold "
         f"{short_bytes(row['mean_withheld_bytes'])} on average "

@@ -52,17 +52,23 @@ def _broken(rows: pd.DataFrame) -> Finding:
         return Finding(None, "needs a threshold that evicts something")
     life, short, bare = _peak(by_kind[LIFE]), _peak(idle[0]), by_kind[NO_PINS]
     recorded = f", as recorded {_peak(by_kind[RECORDED]):.2f}" if RECORDED in by_kind else ""
-    break_even = bare["break_even_rebuild_ns"]
-    price = f"{break_even:,.0f} ns" if bare["refaults"] else "-"
     return Finding(
         bool(life > OVER_THRESHOLD >= short),
         f"peak {life:.2f} of the threshold with pins for life "
         f"({by_kind[LIFE]['futile_passes']:,} passes evict nothing), {short:.2f} with pins of "
         f"{idle[0]['hold_events']:,} accesses{recorded}; with none {bare['refaults']:,} refaults "
-        f"find state destroyed (break-even of rebuilding it against descriptors on the device: "
-        f"{price}; chunks {short_bytes(bare['chunk_bytes'])})",
+        f"find state destroyed, and descriptors on the device win {_rebuilding(bare)} (chunks "
+        f"{short_bytes(bare['chunk_bytes'])})",
         min(life - OVER_THRESHOLD, OVER_THRESHOLD - short),
     )
+
+
+def _rebuilding(row: _Row) -> str:
+    """Say how dear rebuilding a descriptor's state must be for the device to win."""
+    least = row["break_even_rebuild_ns"]
+    if not row["refaults"]:
+        return "never"
+    return "even if rebuilding it is free" if least <= 0 else f"if that takes {least:,.0f} ns"
 
 
 def _peak(row: _Row) -> float:
