@@ -1,0 +1,70 @@
+"""The command line ``pfnlab``: a module a command, loaded when the command is used.
+
+A command's module has ``add_arguments(parser)`` and ``run(arguments) -> exit status``. Exit status:
+0 done, 1 failed, 2 bad usage or input, 130 interrupted. Data goes to stdout, all else to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import pfnlab
+from pfnlab.errors import FileError, PfnlabError
+
+#: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
+COMMANDS: dict[str, str] = {}
+_GROUPS = {"trace": "read, write and look at traces"}
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parser(words).parse_args(words)
+    try:
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except PfnlabError as error:
+        if parsed.debug:
+            raise
+        _say(str(error))
+        return FAILED if isinstance(error, FileError) else BAD_INPUT
+    return status
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"pfnlab: {text}\n")
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser of all commands; only the one that is used has its arguments, and imports."""
+    parser = argparse.ArgumentParser(prog="pfnlab", description=pfnlab.__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"pfnlab {pfnlab.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    top = parser.add_subparsers(metavar="COMMAND", required=True)
+    groups = {
+        name: top.add_parser(name, help=text, description=text).add_subparsers(
+            metavar="COMMAND", required=True
+        )
+        for name, text in _GROUPS.items()
+    }
+    plain = [word for word in words if not word.startswith("-")]
+    for command, text in COMMANDS.items():
+        *group, name = command.split()
+        added = (groups[group[0]] if group else top).add_parser(name, help=text, description=text)
+        if plain[: len(group) + 1] == command.split():
+            module = import_module(f"{__name__}.{command.replace(' ', '_')}")
+            module.add_arguments(added)
+            added.set_defaults(run=module.run)
+    return parser
