@@ -1,0 +1,63 @@
+"""Linux system calls for compiled code: by symbol, so that what calls them is cached on disk.
+
+Each returns what the C function returns. The caller has checked that it runs on Linux.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import config, types
+
+from pfnlab.kernels.compiled import kernel
+
+Int64s = npt.NDArray[np.int64]
+
+#: Longs that a ``struct rusage`` or a ``struct timespec`` takes.
+USAGE_WORDS, CLOCK_WORDS = 18, 2
+_RUSAGE_THREAD, _MINOR_FAULTS = 1, 8
+_CLOCK_MONOTONIC = 1
+_PROCESS_MADVISE = 440  # the same on every architecture
+
+
+def _external(name: str, result: Any, *arguments: Any) -> Any:
+    """Return the C function: a symbol for compiled code, a foreign function for the interpreter."""
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # set when numba reads its environment
+        return types.ExternalFunction(name, result(*arguments))
+    foreign = ctypes.CDLL(None)[name]
+    c_types = {types.intc: ctypes.c_int, types.intp: ctypes.c_ssize_t, types.uintp: ctypes.c_size_t}
+    foreign.restype = c_types[result]
+    foreign.argtypes = [c_types[argument] for argument in arguments]
+    return foreign
+
+
+madvise = _external("madvise", types.intc, types.uintp, types.uintp, types.intc)
+mlock = _external("mlock", types.intc, types.uintp, types.uintp)
+munlock = _external("munlock", types.intc, types.uintp, types.uintp)
+mincore = _external("mincore", types.intc, types.uintp, types.uintp, types.uintp)
+_getrusage = _external("getrusage", types.intc, types.intc, types.uintp)
+_clock_gettime = _external("clock_gettime", types.intc, types.intc, types.uintp)
+_syscall = _external("syscall", types.intp, *[types.intp] * 7)
+
+
+@kernel
+def process_madvise(pidfd: int, ranges: Int64s, n_ranges: int, advice: int) -> int:
+    """Advise on (address, length) pairs; the bytes advised on, or -1."""
+    return _syscall(_PROCESS_MADVISE, pidfd, ranges.ctypes.data, n_ranges, advice, 0, 0)  # type: ignore[no-any-return]
+
+
+@kernel
+def minor_faults(usage: Int64s) -> int:
+    """Minor faults of this thread so far; `usage` is a buffer of `USAGE_WORDS`."""
+    _getrusage(_RUSAGE_THREAD, usage.ctypes.data)
+    return usage[_MINOR_FAULTS]  # type: ignore[no-any-return]
+
+
+@kernel
+def now_ns(clock: Int64s) -> int:
+    """Monotonic time in ns; `clock` is a buffer of `CLOCK_WORDS`."""
+    _clock_gettime(_CLOCK_MONOTONIC, clock.ctypes.data)
+    return clock[0] * 1_000_000_000 + clock[1]  # type: ignore[no-any-return]
