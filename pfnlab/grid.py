@@ -84,7 +84,7 @@ def points(
         For an unknown or empty axis, two axes that both set the threshold, or a point whose
         parameters can't stand together (with `skip_invalid` such points are left out).
     """
-    _check_axes(axes)
+    check_axes(axes)
     found: list[Point] = []
     for values in product(*axes.values()):
         point = _point(len(found), params, dict(zip(axes, values, strict=True)), skip_invalid)
@@ -98,7 +98,8 @@ def points(
     return found
 
 
-def _check_axes(axes: Mapping[str, Sequence[Any]]) -> None:
+def check_axes(axes: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse an axis that is unknown, no list, empty or set twice."""
     for name, values in axes.items():
         if name not in AXES:
             raise ParameterError(name, values, f"no such axis; {near(name, AXES)}")

@@ -147,7 +147,24 @@ def test_points_with_atomic_faults_are_never_advised() -> None:
     assert advice.best is not None
     assert advice.best.reserve_granules > 0
     assert f"{len(illegal)} of {len(advice.grid)} points make atomic callers fault" in str(advice)
-    assert "demand_keep" not in set(advice.schemes["scheme"])
+    assert (advice.schemes["atomic_faults"] == 0).all()
+
+
+@pytest.mark.kernel
+def test_a_scheme_is_barred_only_by_its_own_illegal_accesses() -> None:
+    """Atomic accesses that find their descriptors there bar nobody."""
+    pfns = np.tile(np.arange(0, 64 * 40, 64), 3)
+    atomic = np.zeros(len(pfns), np.bool_)
+    atomic[-8:] = True
+    ops = np.ones(len(pfns), np.uint8)
+    trace = pfnlab.Trace(pfns, ops, atomic, name="late")
+    table = advise(trace, PARAMS, grid=SMALL_GRID).schemes.set_index("scheme")
+    assert {"demand_keep", "demand_shared", "two_level"} <= set(table.index)
+    assert (table["atomic_faults"] == 0).all()
+    trace = pfnlab.Trace(pfns, ops, ~atomic, name="early")
+    grid = SMALL_GRID | {"reserve_granules": [0]}
+    left = set(advise(trace, PARAMS, grid=grid).schemes["scheme"])
+    assert not left & {"demand_keep", "demand_shared", "two_level"}
 
 
 @pytest.mark.kernel
@@ -262,6 +279,8 @@ def test_equal_points_and_illegal_ones_are_left_out() -> None:
         ({"needs": "stable_address"}, "must be a list of properties"),
         ({"costs": "hvo"}, "costs='hvo': no such preset"),
         ({"grid": {"chunk_byte": [1]}}, "no such axis; did you mean 'chunk_bytes'"),
+        ({"grid": {"chunk_bytes": "64KiB"}}, "chunk_bytes='64KiB': an axis must be a list"),
+        ({"grid": {"chunk_bytes": "64KiB"}, "dram_budget": "1MiB"}, "an axis must be a list"),
         ({"executor": 0}, "executor=0: must be None or a number of threads"),
     ],
 )

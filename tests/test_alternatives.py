@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.alternatives import PROPERTIES, counted, known_schemes
+from pfnlab import claims
+from pfnlab.alternatives import PROPERTIES, counted, known_schemes, side_by_side
 from pfnlab.alternatives.demand import point_of
 from pfnlab.alternatives.following import follow
 from pfnlab.alternatives.holding import WRITES_OF_A_CELL, YEAR_S
@@ -226,6 +227,43 @@ def test_two_levels_by_hand() -> None:
     assert found["event_ns"] == pytest.approx(1 + (3 + 0.001 * 2 * 512) / 4)
     assert "2 areas of 2 MiB split, 50.00%" in found["note"]
     assert "1 splits were atomic" in found["note"]
+    assert found["atomic_faults"] == 1
+
+
+def test_a_region_below_an_area_holds_no_more_descriptors_than_it_has_pages() -> None:
+    params = pfnlab.Params(region_bytes="64KiB", chunk_bytes="4KiB")
+    found = row(pfnlab.schemes(trace_of([(3, 1, False)]), params), "two_level")
+    assert found["dram_bytes"] == 64 + 16 * 64
+
+
+@pytest.mark.parametrize("page", ["2MiB", "1GiB"])
+def test_pages_of_2_mib_and_more_are_areas_of_their_own(page: str) -> None:
+    params = pfnlab.Params(region_bytes="64GiB", page_bytes=page, chunk_bytes="4KiB")
+    events = [(1, 1, True), (1, 2, True)]
+    table = pfnlab.schemes(trace_of(events, params.page_bytes), params)
+    two = row(table, "two_level")
+    assert (two["dram_bytes"], two["atomic_faults"]) == (params.n_pages * 64, 0)
+    assert two["note"] == "pages of 2 MiB or more are never split"
+    shown = {"2MiB": "2 MiB", "1GiB": "1 GiB"}[page]
+    assert f"1 areas of {shown};" in row(table, "device_lazy")["note"]
+    frame = side_by_side([counted(trace_of(events, params.page_bytes), params)]).assign(
+        memmap_bytes=None
+    )
+    assert claims.two_level_beats_demand(frame).holds is None
+
+
+def test_where_nothing_is_freed_huge_pages_cost_nothing() -> None:
+    """64 KiB pages: 2 MiB have 32 descriptors, half a page of vmemmap, which is kept."""
+    params = pfnlab.Params(region_bytes="64GiB", page_bytes="64KiB", chunk_bytes="4KiB")
+    empty = pfnlab.Trace(np.zeros(0, np.int64), page_bytes=65536)
+    costs = only(dram_latency=3.0, dtlb_miss=5.0, shootdown=7.0, unmap_per_4k=11.0)
+    table = pfnlab.schemes(empty, params, costs)
+    for name in ("hvo_2m", "compound_devmap_2m"):
+        held = row(table, name)
+        assert held["dram_bytes"] == params.vmemmap_bytes
+        assert (held["page_table_bytes"], held["setup_ns"], held["event_ns"]) == (0, 0, 3)
+        assert "nothing is freed" in held["note"]
+    assert row(table, "hvo_1g")["event_ns"] == 3 + 5
 
 
 def test_endurance_by_hand() -> None:
@@ -303,6 +341,7 @@ def test_properties_as_argued() -> None:
     [
         (lambda t: pfnlab.schemes(t, names=["static_drm"]), "no such scheme; did you mean"),
         (lambda t: pfnlab.schemes(t, names="static_dram"), "must be a list of schemes"),
+        (lambda t: pfnlab.schemes(t, names=[["static_dram"]]), "no such scheme"),  # type: ignore[list-item]
         (lambda t: pfnlab.schemes(t, costs="hvo8s"), "no such preset; did you mean"),
         (lambda t: Costs.preset("hvo-8s").replace(trap=-1.0), "trap=-1.0: must be finite and not"),
         (lambda t: Costs.preset("hvo-8s").replace(ipi=float("nan")), "ipi=nan: must be finite"),

@@ -50,6 +50,7 @@ def test_device_costs_latency_and_wear(alternatives: pd.DataFrame) -> None:
     assert claim(changed(alternatives, "static_device", hot_line_years=6.0)).holds is False
     assert claim(changed(alternatives, "static_device", event_ns=99.0)).holds is False
     assert claim(alternatives.assign(gets=0)).holds is None
+    assert claim(changed(alternatives, "static_dram", event_ns=0.0)).holds is None
     assert claim(alternatives[alternatives["scheme"] != "static_dram"]).holds is None
 
 
@@ -64,6 +65,7 @@ def test_temporary_is_cheaper(alternatives: pd.DataFrame) -> None:
     assert claim(alternatives).holds is True
     assert claim(changed(alternatives, "temporary", event_ns=1e6)).holds is False
     assert claim(changed(alternatives, "temporary", event_ns=pd.NA)).holds is None
+    assert claim(alternatives.assign(accesses=0)).holds is None  # PUTs only
 
 
 def test_two_level_beats_demand(alternatives: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.alternatives.following import follow
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, TraceError, near
-from pfnlab.grid import Source, SweepInterrupted, sweep
+from pfnlab.grid import Source, SweepInterrupted, check_axes, sweep
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.units import format_bytes, parse_bytes
@@ -87,6 +87,7 @@ def advise(
     seen = follow(trace, params)
     if not seen.accesses:
         raise TraceError(f"trace {trace.name!r}: has no accesses to advise on")
+    check_axes(grid)
     axes = dict(grid)
     if seen.atomic_accesses and "reserve_granules" not in axes:
         axes["reserve_granules"] = RESERVES
@@ -108,7 +109,6 @@ def advise(
         lra=lra,
         all_schemes=table,
         gets=seen.gets,
-        atomic_accesses=seen.atomic_accesses,
     )
 
 

@@ -41,7 +41,7 @@ class Advice:
         accesses; a kernel mapping keeps none.
     all_schemes
         The table of `pfnlab.schemes`, for the sizes and threshold of `lra`.
-    gets, atomic_accesses
+    gets
         Of the trace.
     """
 
@@ -56,7 +56,6 @@ class Advice:
     lra: Params | None
     all_schemes: pd.DataFrame = field(repr=False)
     gets: int
-    atomic_accesses: int
 
     @property
     def front(self) -> pd.DataFrame:
@@ -75,10 +74,11 @@ class Advice:
         """The schemes that serve this trace on a device, fit the budget and keep the needs.
 
         By rising time an access. Left out are HVO, which is for RAM; pfns alone where the trace
-        takes references; faulting schemes that the grid did not find legal, if an access is
-        atomic; and demand policies but lra, which would need a record of accesses.
+        takes references; schemes that would make an atomic access allocate; and demand policies
+        but lra, which would need a record of accesses.
         """
         table = self.all_schemes.dropna(subset=[TIME])
+        table = table[table["atomic_faults"] == 0]
         keeps = table[[*self.needs]].fillna(False).astype(bool).all(axis=1)
         fits = table["all_dram_bytes"] <= (self.dram_budget or float("inf"))
         serves = ~table["scheme"].isin(self._barred())
@@ -86,8 +86,6 @@ class Advice:
 
     def _barred(self) -> set[str]:
         barred = {*_NOT_FOR_DEVICES} | ({"pfn_only"} if self.gets else set())
-        if self.atomic_accesses:
-            barred |= {"demand_keep", "demand_shared", "two_level"}
         policies = {f"demand_{name}" for name in PARAMETERS["policy"].names}
         return barred | (policies - {"demand_lra"} if self.lra else policies)
 

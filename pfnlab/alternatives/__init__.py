@@ -39,6 +39,7 @@ COLUMNS = {
     "virtual_bytes": "Int64",
     "page_table_bytes": "Int64",
     "faults": "Int64",
+    "atomic_faults": "Int64",
     "setup_ns": "Float64",
     "event_ns": "Float64",
     "stolen_ns": "Float64",

@@ -88,6 +88,7 @@ def _holding(
         tables_counted=True,
         virtual_bytes=params.vmemmap_bytes,
         faults=result.faults,
+        atomic_faults=result.atomic_faults,
         event_ns=event_ns,
         stolen_ns=stolen_ns,
         lost=frozenset({"bounded_dram"} if result.overcommits else ()),

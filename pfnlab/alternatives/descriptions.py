@@ -114,6 +114,6 @@ def chosen_schemes(names: Iterable[str] | None) -> list[Scheme]:
     if isinstance(names, str):
         raise ParameterError("names", names, "must be a list of schemes")
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise ParameterError("scheme", name, f"no such scheme; {near(str(name), known)}")
     return [known[name] for name in names]

@@ -15,7 +15,7 @@ from pfnlab.alternatives.holding import Holding
 from pfnlab.costs import Costs
 from pfnlab.geometry import Geometry
 from pfnlab.params import Params
-from pfnlab.units import GIB, MIB
+from pfnlab.units import GIB, MIB, short_bytes
 
 Build = Callable[[Scheme, Params, Followed], Holding]
 _PAGE = 4096  # of vmemmap, and of page tables
@@ -94,7 +94,12 @@ def temporary(scheme: Scheme, params: Params, seen: Followed) -> Holding:
 
 
 def _deduplicated(kept_pages: int, huge_bytes: int, of_hugetlb: bool) -> Build:
-    """Return what keeps so many vmemmap pages of each huge page and maps the others onto one."""
+    """Return what keeps so many vmemmap pages of each huge page and maps the others onto one.
+
+    HVO's set-up frees what it does not keep under one flush for all, as kernels that batch do.
+    Remapping took those 4 to 18 us a 2 MiB page (HVO batching cover letter v8), which costs with a
+    smaller `unmap_per_4k` do not reach: its set-up time is a lower bound.
+    """
 
     def build(scheme: Scheme, params: Params, seen: Followed) -> Holding:
         huge = _ceil_div(params.region_bytes, huge_bytes)
@@ -104,36 +109,40 @@ def _deduplicated(kept_pages: int, huge_bytes: int, of_hugetlb: bool) -> Build:
         def setup(costs: Costs) -> float:
             if not of_hugetlb:  # duplicates are never made, let alone initialised
                 return costs.init_per_descriptor * n_kept
-            unmapped = costs.unmap_per_4k * freed / _PAGE + float(costs.pass_ns(params))
+            unmapped = costs.unmap_per_4k * freed / _PAGE
+            unmapped += float(costs.pass_ns(params)) if freed else 0.0
             return costs.init_per_descriptor * params.n_pages + unmapped
 
         return Holding(
             scheme=scheme,
             dram_bytes=n_bytes,
             mean_dram_bytes=n_bytes,
-            page_table_bytes=Geometry.of(params).n_windows * _PAGE,
+            page_table_bytes=Geometry.of(params).n_windows * _PAGE if freed else 0,
             virtual_bytes=params.vmemmap_bytes,
             setup_ns=setup,
-            event_ns=lambda costs: costs.dram_latency + costs.dtlb_miss,
-            note=_HUGETLB if of_hugetlb else _DEVDAX,
+            event_ns=lambda costs: costs.dram_latency + (costs.dtlb_miss if freed else 0.0),
+            note=(_HUGETLB if of_hugetlb else _DEVDAX) + (_SHARED if freed else _NOTHING_FREED),
         )
 
     return build
 
 
-_HUGETLB = "hugetlb pages of RAM only, not ZONE_DEVICE; 4 KiB pages of one share a descriptor"
-_DEVDAX = "device-dax in huge pages only, not fsdax; 4 KiB pages of one share a descriptor"
+_HUGETLB = "hugetlb pages of RAM only, not ZONE_DEVICE"
+_DEVDAX = "device-dax in huge pages only, not fsdax"
+_SHARED = "; base pages of one share a descriptor"
+_NOTHING_FREED = "; here the descriptors of one fill no more than is kept, so nothing is freed"
 
 
 def two_level(scheme: Scheme, params: Params, seen: Followed) -> Holding:
     """Hold one descriptor for each 2 MiB, and one a page where some page was pinned.
 
-    An area stays split. Where pages are 2 MiB or more, the first level is all there is.
+    An area stays split. Where pages are 2 MiB or more, the first level is all there is. The
+    region's last area has no more descriptors than pages.
     """
-    area_pages = max(1, AREA_BYTES // params.page_bytes)
-    first = _ceil_div(params.n_pages, area_pages) * params.descriptor_bytes
-    an_area = area_pages * params.descriptor_bytes if area_pages > 1 else 0
-    split_share = seen.split / max(_ceil_div(params.n_pages, area_pages), 1)
+    area_pages = min(max(1, AREA_BYTES // params.page_bytes), params.n_pages)
+    n_areas = _ceil_div(params.n_pages, area_pages)
+    first = n_areas * params.descriptor_bytes
+    an_area = area_pages * params.descriptor_bytes if params.page_bytes < AREA_BYTES else 0
 
     def event_ns(costs: Costs) -> float:
         if not an_area:
@@ -147,10 +156,13 @@ def two_level(scheme: Scheme, params: Params, seen: Followed) -> Holding:
         dram_bytes=first + seen.split * an_area,
         mean_dram_bytes=first + seen.mean_split * an_area,
         virtual_bytes=first,
+        atomic_faults=seen.atomic_splits if an_area else 0,
         setup_ns=lambda costs: costs.init_per_descriptor * first / params.descriptor_bytes,
         event_ns=event_ns,
-        note=f"{seen.split:,} areas of 2 MiB split, {split_share:.2%} of all; at most "
-        f"{seen.peak_live_areas:,} held a pin at once; {seen.atomic_splits:,} splits were atomic",
+        note=f"{seen.split:,} areas of 2 MiB split, {seen.split / n_areas:.2%} of all; at most "
+        f"{seen.peak_live_areas:,} held a pin at once; {seen.atomic_splits:,} splits were atomic"
+        if an_area
+        else "pages of 2 MiB or more are never split",
     )
 
 
@@ -192,7 +204,8 @@ def device_lazy(scheme: Scheme, params: Params, seen: Followed) -> Holding:
         virtual_bytes=params.vmemmap_bytes,
         setup_writes=touched,
         event_ns=event_ns,
-        note=f"{touched:,} descriptors initialised in {seen.areas:,} areas of 2 MiB; "
+        note=f"{touched:,} descriptors initialised in {seen.areas:,} areas of "
+        f"{short_bytes(area_pages * params.page_bytes)}; "
         f"{large:,} if areas were 1 GiB",
     )
 

@@ -33,8 +33,8 @@ class Holding:
         4096 bytes for each page of PTEs; and whether the two above have them in.
     device_bytes, virtual_bytes
         Of the device's capacity, and of kernel address space.
-    faults
-        Populates of a granule.
+    faults, atomic_faults
+        Populates of a granule; atomic accesses that would have to allocate, which is illegal.
     setup_writes, reference_writes, hottest
         Writes of descriptors on the device: when the region comes up, when references are
         taken and dropped, and the latter for the line that sees most of them.
@@ -54,6 +54,7 @@ class Holding:
     device_bytes: int = 0
     virtual_bytes: int = 0
     faults: int = 0
+    atomic_faults: int = 0
     setup_writes: int = 0
     reference_writes: int = 0
     hottest: int = 0
@@ -79,6 +80,7 @@ class Holding:
             "virtual_bytes": self.virtual_bytes,
             "page_table_bytes": self.page_table_bytes,
             "faults": self.faults,
+            "atomic_faults": self.atomic_faults,
             "device_writes": self.setup_writes + self.reference_writes,
             **{name: name in self.scheme.has - self.lost for name in PROPERTIES},
             "note": self.note,

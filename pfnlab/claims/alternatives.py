@@ -72,6 +72,8 @@ def _worn(row: dict[str, Any]) -> Finding:
     device, dram = row.get("static_device"), row.get("static_dram")
     if device is None or dram is None or not device["gets"]:
         return Finding(None, "needs both static arrays, and GETs that write descriptors")
+    if not dram["event_ns"]:
+        return Finding(None, "needs costs by which a touch of DRAM takes time")
     worn = device["hot_line_years"] <= SERVICE_YEARS
     slower = device["event_ns"] / dram["event_ns"]
     return Finding(
@@ -133,7 +135,7 @@ def temporary_is_cheaper(frame: pd.DataFrame) -> Verdict:
 
 def _cheaper(row: dict[str, Any]) -> Finding:
     answered = _answered(row, "temporary", "demand_lra", "demand_keep")
-    if answered is None:
+    if answered is None or not answered[1]["accesses"]:
         return Finding(None, "needs GETs and PUTs, and temporary beside the demand schemes")
     temporary, lra, keep = answered
     return Finding(
@@ -166,6 +168,8 @@ def _levels(row: dict[str, Any]) -> Finding:
     if answered is None:
         return Finding(None, "needs GETs and PUTs, and the rows of two_level and demand_lra")
     two, lra = answered
+    if two["page_bytes"] >= 2 << 20:
+        return Finding(None, "needs pages smaller than the 2 MiB areas, so that areas can be split")
     areas = two["region_bytes"] / (2 << 20)
     an_area = (2 << 20) // two["page_bytes"] * two["descriptor_bytes"]
     even = (lra["all_dram_bytes"] - areas * two["descriptor_bytes"]) / an_area
