@@ -139,7 +139,7 @@ def _sizes(params: Params) -> dict[str, int]:
 
 
 def best_batch(miss_ratio: Any, miss_slope: Any, params: Params, costs: str | Costs) -> Any:
-    r"""Return the batch that costs least, :math:`\sqrt{2 M c_s / (c_f |dM/dC|)}` (FACTS 5.4).
+    r"""Return the batch that costs least, :math:`\sqrt{2 M c_s / (c_f |dM/dC|)}`.
 
     Parameters
     ----------
