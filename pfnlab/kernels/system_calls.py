@@ -19,6 +19,10 @@ Int64s = npt.NDArray[np.int64]
 #: Longs that a ``struct rusage`` or a ``struct timespec`` takes.
 USAGE_WORDS, CLOCK_WORDS = 18, 2
 _RUSAGE_THREAD, _MINOR_FAULTS = 1, 8
+#: Advice to ``madvise``, and the flag of ``mlock2`` that locks pages as they come.
+MADV_DONTNEED, MADV_POPULATE_WRITE, MLOCK_ONFAULT = 4, 23, 1
+#: Most ranges that one ``process_madvise`` takes.
+MOST_RANGES = 1024
 _CLOCK_MONOTONIC = 1
 _PROCESS_MADVISE = 440  # the same on every architecture
 
@@ -35,7 +39,7 @@ def _external(name: str, result: Any, *arguments: Any) -> Any:
 
 
 madvise = _external("madvise", types.intc, types.uintp, types.uintp, types.intc)
-mlock = _external("mlock", types.intc, types.uintp, types.uintp)
+mlock2 = _external("mlock2", types.intc, types.uintp, types.uintp, types.intc)
 munlock = _external("munlock", types.intc, types.uintp, types.uintp)
 mincore = _external("mincore", types.intc, types.uintp, types.uintp, types.uintp)
 _getrusage = _external("getrusage", types.intc, types.intc, types.uintp)
