@@ -1,23 +1,44 @@
-"""The mechanism for real: descriptors in reserved memory, faulted in and unmapped by the kernel.
+"""The mechanism for real: DESIGN 5 on descriptors that the kernel gives and takes.
 
-Which granules are resident is known to the kernel alone. A touch is a store to the descriptor,
-and a marker in each 4 KiB page tells whether the kernel has just given it, zeroed: that was a fault.
-A descriptor keeps its own reference count, which its eviction would destroy. A chunk with live
-pins is locked (``mlock2``), so that the kernel itself refuses to unmap it.
+A chunk with live pins is locked (``mlock2``), so that the kernel itself refuses to unmap it. Room
+is made once the kernel has given the page, for only then it is known that there was a fault.
 
-Preconditions, checked by `pfnlab.reality.twin`: those of `pfnlab.kernels.replay`; tables have a row
-for every chunk that the trace touches and were written to before, so that no fault is theirs.
+Preconditions, checked by `pfnlab.reality.twin`: those of `pfnlab.kernels.replay` and
+`pfnlab.kernels.reserved`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.kernels import pages
 from pfnlab.kernels.compiled import kernel
+from pfnlab.kernels.reserved import (
+    CHUNK,
+    ELAPSED_NS,
+    EVENTS,
+    GRANULES,
+    HEAD,
+    MINOR_FAULTS,
+    NEXT,
+    PAGE_BYTES,
+    PINS,
+    REFERENCES,
+    REFUSED_LOCKS,
+    WRONG_ANSWERS,
+    Int64s,
+    Range,
+    Tables,
+    append,
+    fill,
+    is_resident,
+    row_of,
+    take_out,
+    touch,
+    unmap,
+)
 from pfnlab.kernels.state import (
     ATOMIC,
     ATOMIC_FAULTS,
@@ -48,172 +69,12 @@ from pfnlab.kernels.state import (
     WINDOWS_EVER,
 )
 from pfnlab.kernels.system_calls import (
-    MADV_DONTNEED,
-    MADV_POPULATE_WRITE,
     MLOCK_ONFAULT,
-    madvise,
-    mincore,
     minor_faults,
     mlock2,
     munlock,
     now_ns,
-    process_madvise,
 )
-
-Int64s = npt.NDArray[np.int64]
-
-# Words of a descriptor, and of the first descriptor in each page: has the kernel just given it?
-TOUCHED, REFERENCES, MARKER = range(3)
-PAGE_WORDS, PAGE_BYTES = 512, 4096
-# Columns of `Tables.chunks`. Row 0 is nobody's: a link of 0 means "in no order".
-PREV, NEXT, GRANULES, PINS, CHUNK = range(5)
-HEAD, FIRST_ROW = 1, 2
-# Places in `Tables.seen`, what the kernel and the clock said.
-(
-    MINOR_FAULTS,  # of this thread, while events ran
-    ELAPSED_NS,
-    EVICT_CALLS,
-    SMALL_PAGES,  # granules that should have been one huge page
-    REFUSED_LOCKS,
-    WRONG_ANSWERS,  # a pinned chunk went, one without a pin was refused, or a count was lost
-    ROWS,  # of `Tables.chunks` in use
-    EVENTS,
-    N_SEEN,
-) = range(9)
-
-
-class Range(NamedTuple):
-    """The reserved range and the sizes in it; shifts are log2."""
-
-    address: int
-    first_pfn: int
-    descriptor_words: int
-    granule_shift: int  # of pfns in a granule
-    chunk_shift: int  # of granules in a chunk
-    window_shift: int  # of granules in a 2 MiB window; -1 where granules need no PTEs
-    granule_pages: int
-    limit_granules: int
-    batch_chunks: int
-    reserve_granules: int
-    flush_pages: int  # 4 KiB pages of one chunk if its flush is ranged, else 0
-    huge: bool  # whether a granule is one huge page, or should be
-    pidfd: int  # of this process, to unmap a whole pass in one call; -1: a call a chunk
-
-
-class Tables(NamedTuple):
-    """What the twin keeps itself: order, pins and counts, but not what is resident."""
-
-    chunks: Int64s  # (rows, 5)
-    keys: Int64s  # open-addressing table: chunk ...
-    rows: Int64s  # ... to its row
-    failed_pfns: Int64s  # open-addressing table of pages with failed GETs
-    failed: Int64s
-    ever: npt.NDArray[np.uint8]  # a byte a granule: was it ever populated?
-    windows: Int64s  # resident granules of each 2 MiB window
-    windows_ever: npt.NDArray[np.uint8]
-    counts: Int64s
-    seen: Int64s
-    victims: Int64s  # rows that one call unmaps
-    ranges: Int64s  # their (address, length) pairs
-    core: npt.NDArray[np.uint8]  # answer of mincore
-    usage: Int64s
-    clock: Int64s
-
-
-@kernel
-def row_of(tables: Tables, bits: int, chunk: int) -> int:
-    """Row of a chunk; one that is seen for the first time gets the next."""
-    place = pages.find(tables.keys, bits, chunk)
-    if tables.keys[place] == FREE:
-        row = FIRST_ROW + tables.seen[ROWS]
-        tables.seen[ROWS] += 1
-        tables.keys[place], tables.rows[place] = chunk, row
-        tables.chunks[row, CHUNK] = chunk
-    return tables.rows[place]  # type: ignore[no-any-return]
-
-
-# --- The order: least recent allocation first ------------------------------------------------
-
-
-@kernel
-def append(chunks: Int64s, row: int) -> None:
-    """Make a chunk that is in no order the most recently allocated."""
-    last = chunks[HEAD, PREV]
-    chunks[row, PREV], chunks[row, NEXT] = last, HEAD
-    chunks[last, NEXT] = chunks[HEAD, PREV] = row
-
-
-@kernel
-def take_out(chunks: Int64s, row: int) -> None:
-    """Take a chunk out of the order, if it is in it."""
-    before, after = chunks[row, PREV], chunks[row, NEXT]
-    if after == 0:
-        return
-    chunks[before, NEXT], chunks[after, PREV] = after, before
-    chunks[row, PREV] = chunks[row, NEXT] = 0
-
-
-# --- What the kernel does ----------------------------------------------------------------------
-
-
-@kernel
-def is_resident(place: Range, tables: Tables, pfn: int) -> bool:
-    """Ask the kernel, without touching it, whether the page of a descriptor is there."""
-    byte = (pfn - place.first_pfn) * place.descriptor_words * 8
-    page = place.address + byte // PAGE_BYTES * PAGE_BYTES
-    mincore(page, PAGE_BYTES, tables.core.ctypes.data)
-    return (tables.core[0] & 1) != 0  # type: ignore[no-any-return]
-
-
-@kernel
-def touch(place: Range, words: Int64s, pfn: int, event: int) -> bool:
-    """Store to the descriptor of `pfn`; whether the kernel had to give its page for that."""
-    word = (pfn - place.first_pfn) * place.descriptor_words
-    words[word + TOUCHED] = event + 1
-    return words[word // PAGE_WORDS * PAGE_WORDS + MARKER] == 0  # type: ignore[no-any-return]
-
-
-@kernel
-def fill(place: Range, tables: Tables, words: Int64s, granule: int, pfn: int) -> None:
-    """Have the other pages of a granule given as well, and mark all that were."""
-    first = granule * place.granule_pages
-    if place.granule_pages > 1 and not (place.huge and came_whole(place, tables, granule, pfn)):
-        n_bytes = place.granule_pages * PAGE_BYTES
-        madvise(place.address + first * PAGE_BYTES, n_bytes, MADV_POPULATE_WRITE)
-    for page in range(first, first + place.granule_pages):
-        words[page * PAGE_WORDS + MARKER] = 1
-
-
-@kernel
-def came_whole(place: Range, tables: Tables, granule: int, pfn: int) -> bool:
-    """Whether the fault at `pfn` brought all of its granule: one huge page."""
-    mincore(
-        place.address + granule * place.granule_pages * PAGE_BYTES,
-        place.granule_pages * PAGE_BYTES,
-        tables.core.ctypes.data,
-    )
-    for page in range(place.granule_pages):
-        if tables.core[page] & 1 == 0:
-            tables.seen[SMALL_PAGES] += 1
-            return False
-    return True
-
-
-@kernel
-def unmap(place: Range, tables: Tables, first: int, last: int) -> int:
-    """Unmap the chunks in ``victims[first:last]``, in order; how many went before one was locked."""
-    tables.seen[EVICT_CALLS] += 1
-    size = (place.granule_pages << place.chunk_shift) * PAGE_BYTES
-    if place.pidfd < 0:
-        chunk = tables.chunks[tables.victims[first], CHUNK]
-        return 1 if madvise(place.address + chunk * size, size, MADV_DONTNEED) == 0 else 0
-    for victim in range(first, last):
-        chunk = tables.chunks[tables.victims[victim], CHUNK]
-        tables.ranges[2 * victim] = place.address + chunk * size
-        tables.ranges[2 * victim + 1] = size
-    done = process_madvise(place.pidfd, tables.ranges[2 * first :], last - first, MADV_DONTNEED)
-    return max(done, 0) // size
-
 
 # --- Fault, pin, evict -------------------------------------------------------------------------
 
@@ -278,7 +139,7 @@ def reclaim(place: Range, tables: Tables) -> None:
             expected -= chunks[row, GRANULES]
         if n_victims == 0:
             break
-        n_gone = unmap(place, tables, 0, n_victims)
+        n_gone = unmap(place, tables, n_victims)
         for victim in range(n_gone):
             count_out(place, tables, victims[victim])
         n_evicted += n_gone
@@ -376,7 +237,9 @@ def run(
     while event < stop:
         if tables.counts[FAILED_PFNS] * 2 >= len(tables.failed_pfns):
             break
-        step(place, tables, words, np.int64(pfns[event]), np.int64(codes[event]))
+        pfn: Any = np.int64(pfns[event])
+        code: Any = np.int64(codes[event])
+        step(place, tables, words, pfn, code)
         tables.counts[RESIDENT_SUM] += tables.counts[RESIDENT]
         event += 1
     seen[MINOR_FAULTS] += minor_faults(tables.usage) - began_faults
@@ -401,7 +264,7 @@ def step(place: Range, tables: Tables, words: Int64s, pfn: int, code: int) -> No
         if op == GET:
             remember(tables, pfn)
     else:
-        if touch(place, words, pfn, tables.seen[EVENTS]):
+        if touch(place, words, pfn):
             take_in(place, tables, words, pfn, atomic)
         if op == GET:
             pin(place, tables, words, pfn)

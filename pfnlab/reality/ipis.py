@@ -9,24 +9,20 @@ a fresh range and unmaps them again. ``/proc/interrupts`` tells how many shootdo
 from __future__ import annotations
 
 import csv
-import hashlib
 import mmap
 import os
 import platform
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.reality.neighbours import INTERRUPTS, pinned_to, spinning_on, tlb_interrupts
 
-INTERRUPTS = Path("/proc/interrupts")
 PAGE_BYTES = 4096
-_SPIN_ROUNDS = 200_000  # of a hash that lets other threads run: some 50 ms
 _MOST = 1 << 20
 
 Operation = Literal["idle", "first touch", "unmap"]
@@ -65,7 +61,7 @@ def why_no_tlb_ipis() -> str | None:
     """Return why shootdown interrupts can't be counted here, None if they can."""
     if not hasattr(mmap, "MADV_DONTNEED") or not hasattr(os, "sched_setaffinity"):
         return "needs Linux"
-    if _count() is None:
+    if tlb_interrupts() is None:
         return f"{INTERRUPTS} has no line of TLB shootdowns"
     if len(os.sched_getaffinity(0)) < 2:
         return "needs two CPUs, one for the thread that is interrupted"
@@ -99,7 +95,7 @@ def _measured(n_pages: int) -> list[TlbIpis]:
     own, other = sorted(os.sched_getaffinity(0))[:2]
     with mmap.mmap(-1, n_pages * PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
         area.madvise(mmap.MADV_NOHUGEPAGE)
-        with _pinned_to(own), _spinning_on(other) as clock:
+        with pinned_to(own), spinning_on(other) as clock:
             touched = _counted("first touch", n_pages, clock, lambda: _touch(area, pages))
             unmapped = _counted("unmap", n_pages, clock, lambda: _unmap(area, pages))
             idle = _counted("idle", n_pages, clock, lambda: time.sleep(touched.seconds))
@@ -120,64 +116,19 @@ def _counted(
     operation: Operation, n_operations: int, clock: int, do: Callable[[], None]
 ) -> TlbIpis:
     """Count the interrupts while `do` runs; `clock` is the CPU clock of the other thread."""
-    before, started, ran = _count() or 0, time.monotonic(), time.clock_gettime(clock)
+    before, started, ran = tlb_interrupts() or 0, time.monotonic(), time.clock_gettime(clock)
     do()
     seconds = time.monotonic() - started
     ran = time.clock_gettime(clock) - ran
     return TlbIpis(
         operation=operation,
         n_operations=n_operations,
-        n_ipis=(_count() or 0) - before,
+        n_ipis=(tlb_interrupts() or 0) - before,
         seconds=round(seconds, 3),
         running=round(min(ran / seconds, 1.0), 3),
         machine=f"{os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}",
         date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
-
-
-def _count() -> int | None:
-    """Return the shootdown interrupts of all CPUs since boot, None where none are counted."""
-    try:
-        lines = INTERRUPTS.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        name, _, rest = line.strip().partition(":")
-        if name == "TLB":
-            return sum(int(word) for word in rest.split() if word.isdigit())
-    return None
-
-
-@contextmanager
-def _pinned_to(cpu: int) -> Iterator[None]:
-    """Keep this thread on one CPU, and let it go where it could go before."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def _spinning_on(cpu: int) -> Iterator[int]:
-    """Keep another thread busy on `cpu`, mostly without the GIL, and yield its CPU clock."""
-    stop, started = threading.Event(), threading.Event()
-
-    def spin() -> None:
-        os.sched_setaffinity(0, {cpu})
-        started.set()
-        while not stop.is_set():
-            hashlib.pbkdf2_hmac("sha256", b"pfnlab", b"pfnlab", _SPIN_ROUNDS)
-
-    thread = threading.Thread(target=spin)
-    thread.start()
-    try:
-        started.wait()
-        yield time.pthread_getcpuclockid(thread.ident or 0)
-    finally:
-        stop.set()
-        thread.join()
 
 
 def main(arguments: list[str]) -> int:

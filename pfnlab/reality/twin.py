@@ -1,0 +1,302 @@
+"""The twin: the mechanism of DESIGN 5 running for real, on memory of this process.
+
+Descriptors are stored into a reserved range as large as the vmemmap. The kernel's page fault is the
+populate, ``madvise(MADV_DONTNEED)`` the eviction, ``mlock2`` the pin. Its shootdown reaches only CPUs
+that run this process; that of a kernel range reaches all.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from pfnlab.engine import replay
+from pfnlab.engine.settling import Settler
+from pfnlab.errors import PfnlabError
+from pfnlab.geometry import WINDOW_BYTES, Geometry
+from pfnlab.kernels import reserved as memory
+from pfnlab.kernels import state as places
+from pfnlab.kernels import twin as kernel
+from pfnlab.kernels.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WORDS
+from pfnlab.memory import check_fits
+from pfnlab.params import Params
+from pfnlab.reality.limits import check_locks, check_twin
+from pfnlab.reality.neighbours import spinning, tlb_interrupts
+from pfnlab.reality.range import reserved, resident_granules
+from pfnlab.replayable import Replayable
+from pfnlab.result import Result
+
+Pages = Literal["small", "huge"]
+EvictBy = Literal["madvise", "process_madvise"]
+#: Events between two looks at Ctrl-C: each may take a fault and the unmapping of 2 MiB.
+_PIECE_EVENTS = 1 << 13
+_FAILED_PLACES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """What happened when a trace ran for real.
+
+    Attributes
+    ----------
+    result
+        The counters of DESIGN 5, as of `pfnlab.replay`.
+    predicted
+        The simulator's.
+    minor_faults
+        What the kernel counted for the thread that ran the events.
+    resident_granules
+        Indices of the granules that are resident at the end, as ``mincore`` tells, int64.
+    elapsed_ns
+        Time of all events.
+    evict_calls, evicted_pages
+        Calls that unmapped, also those that were refused, and 4 KiB pages that went.
+    small_pages
+        Granules that should have been one huge page and were not.
+    tlb_ipis
+        Shootdown interrupts of the whole machine meanwhile; None where they can't be read.
+    """
+
+    result: Result
+    predicted: Result
+    minor_faults: int
+    resident_granules: npt.NDArray[np.int64]
+    elapsed_ns: int
+    evict_calls: int
+    evicted_pages: int
+    small_pages: int
+    tlb_ipis: int | None
+    huge: bool
+
+    @property
+    def expected_minor_faults(self) -> int:
+        """Faults that the kernel must have counted: one a page, or one a huge page."""
+        pages = self.result.params.granule_bytes // memory.PAGE_BYTES
+        if not self.huge:
+            return self.result.faults * pages
+        return self.result.faults + self.small_pages * (pages - 1)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes that are resident at the end, as ``mincore`` tells."""
+        return len(self.resident_granules) * self.result.params.granule_bytes
+
+    def mismatches(self) -> dict[str, tuple[int | float, int | float]]:
+        """Return what differs, by name: what was predicted, and what happened."""
+        expected, found = self.predicted.counts(), self.result.counts()
+        expected |= {
+            "minor_faults": self.expected_minor_faults,
+            "mincore_bytes": self.predicted.resident_bytes,
+        }
+        found |= {"minor_faults": self.minor_faults, "mincore_bytes": self.resident_bytes}
+        return {
+            name: (expected[name], found[name]) for name in found if expected[name] != found[name]
+        }
+
+
+def run_twin(
+    trace: Replayable,
+    params: Params,
+    *,
+    pages: Pages = "small",
+    evict_by: EvictBy = "madvise",
+    neighbours: int = 0,
+) -> Twin:
+    """Run a trace for real, and predict it.
+
+    Parameters
+    ----------
+    trace, params
+        As for `pfnlab.replay`; the policy must be lra.
+    pages
+        ``"huge"``: a granule is 2 MiB, and one transparent huge page.
+    evict_by
+        ``"madvise"``: a call a chunk; ``"process_madvise"``: one for up to 1024 chunks of a pass.
+    neighbours
+        Threads that keep other CPUs busy in this process, which its shootdowns then interrupt.
+
+    Raises
+    ------
+    PfnlabError
+        Before anything is reserved: where this machine can't (see `why_no_twin`), or its limits
+        on memory, locked memory or mappings are too low for the trace.
+    ParameterError, TraceError
+        For what the twin does not do, and as `pfnlab.replay`.
+    """
+    check_twin(params, pages, evict_by, neighbours)
+    predicted = replay(trace, params)
+    check_fits(
+        predicted.peak_resident_bytes + predicted.page_table_kept_bytes,
+        "threshold_bytes",
+        params.threshold_bytes,
+        "what is resident at once",
+    )
+    check_locks(trace, params)
+    return _ran(trace, params, predicted, pages == "huge", evict_by, neighbours)
+
+
+def _ran(
+    trace: Replayable,
+    params: Params,
+    predicted: Result,
+    huge: bool,
+    evict_by: EvictBy,
+    neighbours: int,
+) -> Twin:
+    """Run all events; whatever happens, memory, locks and threads are gone afterwards."""
+    geometry = Geometry.of(params)
+    tables = _tables(trace, geometry, params)
+    with ExitStack() as stack:
+        words = stack.enter_context(reserved(geometry.n_chunks * params.chunk_bytes, huge=huge))
+        pidfd = -1
+        if evict_by == "process_madvise":
+            pidfd = os.pidfd_open(os.getpid())
+            stack.callback(os.close, pidfd)
+        stack.enter_context(spinning(neighbours))
+        place = _range(params, int(words.ctypes.data), huge, pidfd)
+        before = tlb_interrupts()
+        _feed(trace, params, place, tables, words)
+        after = tlb_interrupts()
+        resident = resident_granules(words, params.granule_bytes)
+    counts = tables.counts
+    return Twin(
+        result=_result(len(trace), params, [int(count) for count in counts]),
+        predicted=predicted,
+        minor_faults=int(tables.seen[memory.MINOR_FAULTS]),
+        resident_granules=resident,
+        elapsed_ns=int(tables.seen[memory.ELAPSED_NS]),
+        evict_calls=int(tables.seen[memory.EVICT_CALLS]),
+        evicted_pages=int(counts[places.EVICTED_GRANULES]) * place.granule_pages,
+        small_pages=int(tables.seen[memory.SMALL_PAGES]),
+        tlb_ipis=None if before is None or after is None else after - before,
+        huge=huge,
+    )
+
+
+def _feed(
+    trace: Replayable,
+    params: Params,
+    place: memory.Range,
+    tables: memory.Tables,
+    words: npt.NDArray[np.int64],
+) -> None:
+    """Run the trace piece by piece."""
+    settler = Settler(trace.name)
+    kernel.run(place, tables, words, np.zeros(0, np.uint32), np.zeros(0, np.uint8), 0, 0)
+    with tqdm(total=len(trace), desc=f"twin of {trace.name}", unit="event", disable=None) as bar:
+        for events in trace.pieces(params, _PIECE_EVENTS):
+            codes = settler.codes(events)
+            done = kernel.run(place, tables, words, events.pfns, codes, 0, len(codes))
+            _refuse(tables, done < len(codes))
+            bar.update(len(codes))
+
+
+def _refuse(tables: memory.Tables, full: bool) -> None:
+    """Stop when what the kernel answered can't be, or what it refused was needed."""
+    if full:
+        raise PfnlabError(f"twin: more than {_FAILED_PLACES // 2} GETs failed and were not PUT")
+    if tables.seen[memory.REFUSED_LOCKS]:
+        raise PfnlabError("twin: the kernel refused to lock a chunk (ulimit -l, vm.max_map_count)")
+    if tables.seen[memory.WRONG_ANSWERS]:
+        raise PfnlabError("twin: the kernel unmapped what was pinned, or refused what was not")
+
+
+def _range(params: Params, address: int, huge: bool, pidfd: int) -> memory.Range:
+    flush_pages = params.chunk_bytes // memory.PAGE_BYTES
+    small = params.granule_bytes < WINDOW_BYTES
+    return memory.Range(
+        address=address,
+        first_pfn=params.first_pfn,
+        descriptor_words=params.descriptor_bytes // 8,
+        granule_shift=_log2(params.granule_bytes // params.descriptor_bytes),
+        chunk_shift=_log2(params.chunk_bytes // params.granule_bytes),
+        window_shift=_log2(WINDOW_BYTES // params.granule_bytes) if small else -1,
+        granule_pages=params.granule_bytes // memory.PAGE_BYTES,
+        limit_granules=params.threshold_bytes // params.granule_bytes,
+        batch_chunks=params.batch_chunks,
+        reserve_granules=params.reserve_granules,
+        flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
+        huge=huge,
+        pidfd=pidfd,
+    )
+
+
+def _tables(trace: Replayable, geometry: Geometry, params: Params) -> memory.Tables:
+    """Allocate the tables and write to all of them: their own faults must not be counted later."""
+    n_rows = min(len(trace), geometry.n_chunks) + memory.FIRST_ROW
+    n_keys = 1 << (2 * n_rows).bit_length()
+    n_windows = geometry.n_windows
+    needed = 40 * n_rows + 16 * n_keys + geometry.n_granules + 9 * n_windows
+    check_fits(needed, "region_bytes", params.region_bytes, "the tables of a twin")
+    tables = memory.Tables(
+        chunks=_written((n_rows, 5), 0),
+        keys=_written(n_keys, places.FREE),
+        rows=_written(n_keys, 0),
+        failed_pfns=_written(_FAILED_PLACES, places.FREE),
+        failed=_written(_FAILED_PLACES, 0),
+        ever=np.full(geometry.n_granules, 0, np.uint8),
+        windows=_written(n_windows, 0),
+        windows_ever=np.full(n_windows, 0, np.uint8),
+        counts=_written(places.N_COUNTS, 0),
+        seen=_written(memory.N_SEEN, 0),
+        victims=_written(MOST_RANGES, 0),
+        ranges=_written(2 * MOST_RANGES, 0),
+        core=np.full(512, 0, np.uint8),
+        usage=_written(USAGE_WORDS, 0),
+        clock=_written(CLOCK_WORDS, 0),
+    )
+    tables.chunks[memory.HEAD, (memory.PREV, memory.NEXT)] = memory.HEAD
+    tables.counts[places.RESERVE] = params.reserve_granules
+    return tables
+
+
+def _written(shape: int | tuple[int, int], value: int) -> npt.NDArray[np.int64]:
+    array = np.empty(shape, np.int64)
+    array.fill(value)
+    return array
+
+
+def _result(n_events: int, params: Params, count: list[int]) -> Result:
+    """Name the counters, as `pfnlab.engine` does for its own."""
+    granule = params.granule_bytes
+    accesses = n_events - count[places.PUTS]
+    return Result(
+        params=params,
+        accesses=accesses,
+        hits=accesses - count[places.FAULTS] - count[places.ATOMIC_FAULTS],
+        peak_resident_bytes=count[places.PEAK_RESIDENT] * granule,
+        resident_bytes=count[places.RESIDENT] * granule,
+        mean_resident_bytes=count[places.RESIDENT_SUM] * granule / max(n_events, 1),
+        page_table_bytes=count[places.PEAK_WINDOWS] * memory.PAGE_BYTES,
+        page_table_kept_bytes=count[places.WINDOWS_EVER] * memory.PAGE_BYTES,
+        **{name: count[place] for name, place in _COUNTED.items()},
+    )
+
+
+#: Counters that are kept as they are.
+_COUNTED = {
+    "faults": places.FAULTS,
+    "cold_faults": places.COLD_FAULTS,
+    "atomic_faults": places.ATOMIC_FAULTS,
+    "reserve_faults": places.RESERVE_FAULTS,
+    "overcommits": places.OVERCOMMITS,
+    "puts": places.PUTS,
+    "unmatched_puts": places.UNMATCHED_PUTS,
+    "shootdowns": places.SHOOTDOWNS,
+    "futile_passes": places.FUTILE_PASSES,
+    "pinned_skips": places.PINNED_SKIPS,
+    "evicted_chunks": places.EVICTED_CHUNKS,
+    "evicted_granules": places.EVICTED_GRANULES,
+    "ranged_flush_pages": places.RANGED_FLUSH_PAGES,
+    "full_flushes": places.FULL_FLUSHES,
+}
+
+
+def _log2(power_of_two: int) -> int:
+    return power_of_two.bit_length() - 1
