@@ -30,7 +30,7 @@ def follow_locks(
         op = codes[event] & 3
         if op != GET and op != PUT:
             continue
-        chunk = (np.int64(pfns[event]) - first_pfn) >> shift
+        chunk: Any = (np.int64(pfns[event]) - first_pfn) >> shift
         place = pages.find(keys, bits, chunk)
         keys[place] = chunk
         before = pins[place]

@@ -17,9 +17,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels import pages
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.state import (
-    FREE,
-)
+from pfnlab.kernels.state import FREE
 from pfnlab.kernels.system_calls import (
     MADV_DONTNEED,
     MADV_POPULATE_WRITE,
@@ -76,7 +74,7 @@ class Tables(NamedTuple):
     rows: Int64s  # ... to its row
     failed_pfns: Int64s  # open-addressing table of pages with failed GETs
     failed: Int64s
-    ever: npt.NDArray[np.uint8]  # a byte a granule: was it ever populated?
+    ever: npt.NDArray[np.uint64]  # a bit a granule: was it ever populated?
     windows: Int64s  # resident granules of each 2 MiB window
     windows_ever: npt.NDArray[np.uint8]
     counts: Int64s

@@ -29,13 +29,17 @@ _PROCESS_MADVISE = 440  # the same on every architecture
 
 def _external(name: str, result: Any, *arguments: Any) -> Any:
     """Return the C function: a symbol for compiled code, a foreign function for the interpreter."""
-    if not config.DISABLE_JIT:  # type: ignore[attr-defined]  # set when numba reads its environment
-        return types.ExternalFunction(name, result(*arguments))
-    foreign = ctypes.CDLL(None)[name]
+    symbol = types.ExternalFunction(name, result(*arguments))
+    return foreign(symbol) if config.DISABLE_JIT else symbol  # type: ignore[attr-defined]
+
+
+def foreign(symbol: types.ExternalFunction) -> Any:
+    """Return the C function of a symbol, for the interpreter to call."""
     c_types = {types.intc: ctypes.c_int, types.intp: ctypes.c_ssize_t, types.uintp: ctypes.c_size_t}
-    foreign.restype = c_types[result]
-    foreign.argtypes = [c_types[argument] for argument in arguments]
-    return foreign
+    function = ctypes.CDLL(None)[symbol.symbol]
+    function.restype = c_types[symbol.sig.return_type]
+    function.argtypes = [c_types[argument] for argument in symbol.sig.args]
+    return function
 
 
 madvise = _external("madvise", types.intc, types.uintp, types.uintp, types.intc)

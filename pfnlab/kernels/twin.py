@@ -51,6 +51,7 @@ from pfnlab.kernels.state import (
     FULL_FLUSHES,
     FUTILE_PASSES,
     GET,
+    ONE,
     OVERCOMMITS,
     PEAK_RESIDENT,
     PEAK_WINDOWS,
@@ -106,8 +107,9 @@ def count_in(place: Range, tables: Tables, granule: int, row: int) -> None:
     """Count a granule that became resident."""
     counts = tables.counts
     counts[FAULTS] += 1
-    counts[COLD_FAULTS] += 1 - tables.ever[granule]
-    tables.ever[granule] = 1
+    word, bit = granule >> 6, ONE << np.uint64(granule & 63)
+    counts[COLD_FAULTS] += (tables.ever[word] & bit) == 0
+    tables.ever[word] |= bit
     tables.chunks[row, GRANULES] += 1
     counts[RESIDENT] += 1
     counts[PEAK_RESIDENT] = max(counts[PEAK_RESIDENT], counts[RESIDENT])

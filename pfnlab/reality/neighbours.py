@@ -44,19 +44,22 @@ def spinning_on(cpu: int) -> Iterator[int]:
     stop, started = threading.Event(), threading.Event()
 
     def spin() -> None:
-        os.sched_setaffinity(0, {cpu})
-        started.set()
+        try:
+            os.sched_setaffinity(0, {cpu})
+        finally:  # nobody waits for a thread that failed
+            started.set()
         while not stop.is_set():
             hashlib.pbkdf2_hmac("sha256", b"pfnlab", b"pfnlab", _SPIN_ROUNDS)
 
     thread = threading.Thread(target=spin)
-    thread.start()
     try:
+        thread.start()
         started.wait()
         yield time.pthread_getcpuclockid(thread.ident or 0)
     finally:
         stop.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 @contextmanager
