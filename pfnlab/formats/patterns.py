@@ -53,8 +53,12 @@ class Patterns:
             parts = list(_PART.finditer(template))
             if "".join(part[0] for part in parts) != template:
                 raise ValueError(f"template {template!r}: has a brace that is no field")
+            found = False  # whether the literal that comes was sought, and so passed, already
             for part, after in zip(parts, [*parts[1:], None], strict=True):
                 text = after["literal"] if after is not None else None
+                if found:
+                    found = False
+                    continue
                 name, kind = part["name"], part["kind"]
                 if name and name not in columns:
                     columns[name] = width
@@ -71,6 +75,7 @@ class Patterns:
                     literals += part[0].encode()
                 elif part["any"]:
                     sought = (text or " ").encode()
+                    found = text is not None
                     operations.append((scan.SKIP, 0, len(literals), len(sought)))
                     literals += sought
                 else:

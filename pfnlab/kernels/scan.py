@@ -35,7 +35,17 @@ Int64s = npt.NDArray[np.int64]
 # What became of a line, beside the number of its pattern.
 BLANK, BAD = -1, -2
 _MOST = 0x7FFFFFFFFFFFFFFF
-_TAB, _LINE, _RETURN, _SPACE, _QUOTE, _HASH, _PLUS, _MINUS, _POINT = 9, 10, 13, 32, 34, 35, 43, 45, 46
+_TAB, _LINE, _RETURN, _SPACE, _QUOTE, _HASH, _PLUS, _MINUS, _POINT = (
+    9,
+    10,
+    13,
+    32,
+    34,
+    35,
+    43,
+    45,
+    46,
+)
 
 
 class Program(NamedTuple):
@@ -111,9 +121,7 @@ def match(block: Bytes, begin: int, end: int, program: Program, lines: Lines, li
 
 
 @kernel
-def step(
-    block: Bytes, at: int, end: int, program: Program, operation: int, numbers: Int64s
-) -> int:
+def step(block: Bytes, at: int, end: int, program: Program, operation: int, numbers: Int64s) -> int:
     """Do one operation at a byte; where it ends, or -1 if it does not fit."""
     code, column = program.operations[operation, 0], program.operations[operation, 1]
     one, two = program.operations[operation, 2], program.operations[operation, 3]
