@@ -2,9 +2,9 @@
 
 A space stands for any blanks, or none. In braces stand a column and what it holds: ``d`` decimal
 digits, ``+d`` with a sign or not, ``x`` hexadecimal, ``.9`` a decimal fraction as so many decimal
-places (seconds as ns), ``w`` a word that ends at a blank or at the template's next character. Without
-a column: ``{*}`` is anything up to the template's next literal, ``{"}`` a quoted string, ``{...}``
-the rest of the line. All else stands for itself.
+places (seconds as ns), ``w`` a word that ends at a blank or at the template's next character.
+Without a column: ``{*}`` is anything up to the template's next literal, ``{"}`` a quoted string,
+``{...}`` the rest of the line. All else stands for itself.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _field(kind: str, column: int, after: str | None) -> tuple[int, int, int]:
 
 
 def _want(part: re.Match[str], after: str | None) -> str:
-    """What an operation looks for, as an error says it."""
+    """Say what an operation looks for, for an error."""
     if part["name"]:
         return f"{part['name']} ({_WANTED.get(part['kind'], 'a decimal number')})"
     if part["any"]:

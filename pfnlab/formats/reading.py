@@ -135,7 +135,7 @@ def matched_lines(
         failed_at=np.zeros(_MOST_LINES, np.int64),
     )
     found = np.zeros(1, np.int64)
-    line, left = 1, b""
+    line = 1
     for at, data in _whole_lines(reading):
         block, start = np.frombuffer(data, np.uint8), 0
         while start < len(block):
@@ -154,7 +154,6 @@ def matched_lines(
                 numbers = np.arange(line, line + n)[fits]
                 yield Matched(kinds[fits], lines.numbers[:n][fits], numbers, block)
             line += n
-    del left
 
 
 def _whole_lines(reading: Reading) -> Iterator[tuple[int, bytes]]:
@@ -188,21 +187,34 @@ def _explained(
     )
 
 
-def words_of(matched: Matched, column: int, rows: npt.NDArray[Any] | slice) -> list[str]:
-    """Return the words of a column as text, one a row; few different ones are looked at."""
-    numbers = matched.numbers[rows]
-    hashes, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
+def distinct_words(matched: Matched, column: int) -> tuple[list[str], Int64s]:
+    """Return the different words of a column as text, and the index of each line's word."""
+    numbers = matched.numbers
+    _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
     texts = []
     for row in first:
         begin, length = numbers[row, column + 1], numbers[row, column + 2]
         texts.append(matched.block[begin : begin + length].tobytes().decode("utf-8", "replace"))
-    del hashes
-    return [texts[i] for i in inverse]
+    return texts, inverse
 
 
-def devices_of(reading: Reading, names: list[str]) -> Int64s:
-    """Return the device indices of names, int64."""
-    return np.array([reading.device_of(name) for name in names], np.int64)
+def device_words(reading: Reading, matched: Matched, column: int) -> Int64s:
+    """Return the device indices of a column of words, int64."""
+    texts, inverse = distinct_words(matched, column)
+    order = np.unique(inverse, return_index=True)[1]  # devices are numbered as they come
+    indices = np.zeros(len(texts), np.int64)
+    for row in sorted(order):
+        indices[inverse[row]] = reading.device_of(texts[inverse[row]])
+    return indices[inverse]
+
+
+def device_numbers(reading: Reading, numbers: Int64s) -> Int64s:
+    """Return the device indices of devices that have numbers, int64."""
+    values, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    indices = np.zeros(len(values), np.int64)
+    for i in np.argsort(first):
+        indices[i] = reading.device_of(str(values[i]))
+    return indices[inverse]
 
 
 def records(reading: Reading, dtype: np.dtype[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
