@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pfnlab import requests as whole
 from pfnlab.errors import ParameterError
 from pfnlab.formats.reading import Accesses, Int64s, Requests
 from pfnlab.requests import GET, PUT
 
+#: Log2 of the pages that a device may have: 64 PiB of 4 KiB pages.
+DEVICE_SHIFT = 44
 #: Requests that are turned into events at once: a request may be of many pages.
 _AT_ONCE = 1 << 14
 
@@ -22,17 +26,23 @@ def check_io_depth(io_depth: object) -> int:
     return io_depth
 
 
+def _page_runs(batch: Requests, some: slice, page_bytes: int) -> tuple[Int64s, Int64s]:
+    """First page, the device in its upper bits, and number of pages of some requests."""
+    first, n = whole.page_runs(batch.offset_bytes[some], batch.length_bytes[some], page_bytes)
+    return first if batch.device is None else first | (batch.device[some] << DEVICE_SHIFT), n
+
+
 def by_depth(batches: Iterator[Requests], io_depth: int, page_bytes: int) -> Iterator[Accesses]:
     """Turn requests without completion times into events.
 
-    A request is completed once `io_depth` later ones were submitted.
+    A request is completed once `io_depth` later ones were submitted, and at the time of the last.
     """
     first = n = np.zeros(0, np.int64)
     submit: Int64s | None = None
     for batch in batches:
         for start in range(0, len(batch.offset_bytes), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            pages = whole.page_runs(batch.offset_bytes[some], batch.length_bytes[some], page_bytes)
+            pages = _page_runs(batch, some, page_bytes)
             n_old = len(first)
             first, n = np.concatenate([first, pages[0]]), np.concatenate([n, pages[1]])
             if batch.submit_ns is not None:
@@ -44,7 +54,9 @@ def by_depth(batches: Iterator[Requests], io_depth: int, page_bytes: int) -> Ite
             first, n = first[kept], n[kept]
             submit = submit[kept] if submit is not None else None
     if len(first):  # the last requests complete in order
-        yield _expanded(first, n, submit, np.arange(len(first)), np.ones(len(first), np.bool_))
+        request = np.arange(len(first))
+        when = None if submit is None else np.full(len(request), submit[-1])
+        yield _expanded(first, n, when, request, np.ones(len(first), np.bool_))
 
 
 def _halves(
@@ -54,20 +66,21 @@ def _halves(
     order = np.stack([submitted, completed], axis=1).ravel()
     completes = np.tile(np.array([False, True]), len(submitted))
     due = order >= 0
-    return _expanded(first, n, submit, order[due], completes[due])
+    when = None if submit is None else np.repeat(submit[submitted], 2)[due]
+    return _expanded(first, n, when, order[due], completes[due])
 
 
 def _expanded(
-    first: Int64s, n: Int64s, times: Int64s | None, request: Int64s, completes: Int64s
+    first: Int64s, n: Int64s, when: Int64s | None, request: Int64s, completes: npt.NDArray[np.bool_]
 ) -> Accesses:
-    halves = whole.Halves(request=request, completes=completes.astype(np.bool_))
+    halves = whole.Halves(request=request, completes=completes)
     pages, half = whole.expand(halves, first, n)
     done = halves.completes[half]
     return Accesses(
         pfns=pages,
         ops=np.where(done, PUT, GET).astype(np.uint8),
         atomic=done,
-        time_ns=None if times is None else times[request][half],
+        time_ns=None if when is None else when[half],
     )
 
 
@@ -81,7 +94,8 @@ class Timed:
     def __init__(self, page_bytes: int) -> None:
         self.page_bytes = page_bytes
         self.n_late = 0
-        self._first = self._n = self._due_ns = np.zeros(0, np.int64)
+        none = np.zeros(0, np.int64)
+        self._pending = _Pending(none, none, none, np.zeros(0, np.bool_))
         self._now_ns = np.iinfo(np.int64).min
 
     def events(self, batches: Iterator[Requests]) -> Iterator[Accesses]:
@@ -89,40 +103,45 @@ class Timed:
         for batch in batches:
             for start in range(0, len(batch.offset_bytes), _AT_ONCE):
                 yield self._some(batch, slice(start, start + _AT_ONCE))
-        yield self._upto(
-            *(np.zeros(0, np.int64),) * 3, np.zeros(0, np.int64), np.iinfo(np.int64).max
-        )
+        yield self._happening(np.zeros(0, np.int64), np.ones(len(self._pending.due_ns), np.bool_))
 
     def _some(self, batch: Requests, some: slice) -> Accesses:
-        first, n = whole.page_runs(
-            batch.offset_bytes[some], batch.length_bytes[some], self.page_bytes
-        )
-        assert_times = batch.submit_ns, batch.complete_ns
-        submit, complete = (np.asarray(t)[some] for t in assert_times)
+        """Take in requests, and return what happens until the last of them was submitted."""
+        first, n = _page_runs(batch, some, self.page_bytes)
+        submit, complete = (np.asarray(time)[some] for time in (batch.submit_ns, batch.complete_ns))
         came = np.maximum.accumulate(np.maximum(submit, self._now_ns))
         self.n_late += int((came > submit).sum())
-        complete = np.maximum(complete, came)
+        due = np.maximum(complete, came)
+        new = _Pending(first, n, due, due == came)
+        pairs = zip(self._pending, new, strict=True)
+        self._pending = _Pending(*(np.concatenate(pair) for pair in pairs))
         self._now_ns = int(came[-1])
-        return self._upto(first, n, came, complete, self._now_ns)
+        pending = self._pending
+        # A request that completes when it is submitted does so after all others of that instant,
+        # of which the next may be one.
+        now = (pending.due_ns == self._now_ns) & ~pending.at_once
+        return self._happening(came, (pending.due_ns < self._now_ns) | now)
 
-    def _upto(
-        self, first: Int64s, n: Int64s, submit: Int64s, complete: Int64s, now_ns: int
-    ) -> Accesses:
-        """Return what happens until `now_ns`: all submissions, and the completions before it."""
-        n_old = len(self._first)
-        all_first, all_n = np.concatenate([self._first, first]), np.concatenate([self._n, n])
-        due = np.concatenate([self._due_ns, complete])
-        new = np.arange(n_old, len(all_first))
-        goes = due < now_ns if now_ns < np.iinfo(np.int64).max else np.ones(len(due), np.bool_)
+    def _happening(self, came: Int64s, goes: npt.NDArray[np.bool_]) -> Accesses:
+        """Return the submissions of the last ``len(came)`` requests and the completions of some."""
+        pending = self._pending
+        new = np.arange(len(goes) - len(came), len(goes))
         request = np.concatenate([new, np.flatnonzero(goes)])
-        times = np.concatenate([submit, due[goes]])
+        times = np.concatenate([came, pending.due_ns[goes]])
         completes = np.arange(len(request)) >= len(new)
         # At one instant completions come first, save a request's own.
-        own = np.zeros(len(due), np.bool_)
-        own[n_old:] = complete == submit
-        rank = np.where(completes, np.where(own[request], 2, 0), 1)
+        rank = np.where(completes, np.where(pending.at_once[request], 2, 0), 1)
         order = np.lexsort((rank, times))
-        accesses = _expanded(all_first, all_n, None, request[order], completes[order])
-        halves = np.repeat(times[order], all_n[request[order]])
-        self._first, self._n, self._due_ns = all_first[~goes], all_n[~goes], due[~goes]
-        return accesses._replace(time_ns=halves)
+        self._pending = _Pending(*(column[~goes] for column in pending))
+        return _expanded(
+            pending.first, pending.n, times[order], request[order], completes[order]
+        )
+
+
+class _Pending(NamedTuple):
+    """Requests that were submitted and are not completed."""
+
+    first: Int64s
+    n: Int64s
+    due_ns: Int64s
+    at_once: npt.NDArray[np.bool_]  # whether they complete at the instant of their submission
