@@ -133,9 +133,7 @@ class Timed:
         rank = np.where(completes, np.where(pending.at_once[request], 2, 0), 1)
         order = np.lexsort((rank, times))
         self._pending = _Pending(*(column[~goes] for column in pending))
-        return _expanded(
-            pending.first, pending.n, times[order], request[order], completes[order]
-        )
+        return _expanded(pending.first, pending.n, times[order], request[order], completes[order])
 
 
 class _Pending(NamedTuple):

@@ -187,25 +187,24 @@ def _explained(
     )
 
 
-def distinct_words(matched: Matched, column: int) -> tuple[list[str], Int64s]:
-    """Return the different words of a column as text, and the index of each line's word."""
+def device_words(
+    reading: Reading, matched: Matched, column: int, number: int | None = None
+) -> Int64s:
+    """Return the device indices of a column of words, int64.
+
+    With `number`, a column, a device is a word and a number: ``host 1``.
+    """
     numbers = matched.numbers
-    _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
-    texts = []
-    for row in first:
-        begin, length = numbers[row, column + 1], numbers[row, column + 2]
-        texts.append(matched.block[begin : begin + length].tobytes().decode("utf-8", "replace"))
-    return texts, inverse
-
-
-def device_words(reading: Reading, matched: Matched, column: int) -> Int64s:
-    """Return the device indices of a column of words, int64."""
-    texts, inverse = distinct_words(matched, column)
-    order = np.unique(inverse, return_index=True)[1]  # devices are numbered as they come
-    indices = np.zeros(len(texts), np.int64)
-    for row in sorted(order):
-        indices[inverse[row]] = reading.device_of(texts[inverse[row]])
-    return indices[inverse]
+    keys = numbers[:, column] if number is None else numbers[:, [column, number]]
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    indices = np.zeros(len(first), np.int64)
+    for i in np.argsort(first):  # devices are numbered as they come
+        line = numbers[first[i]]
+        begin, length = line[column + 1], line[column + 2]
+        text = matched.block[begin : begin + length].tobytes().decode("utf-8", "replace")
+        name = text if number is None else f"{text} {line[number]}"
+        indices[i] = reading.device_of(name)
+    return indices[inverse.ravel()]
 
 
 def device_numbers(reading: Reading, numbers: Int64s) -> Int64s:
