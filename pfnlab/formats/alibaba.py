@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines
+from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines, requests, times
 
 US_NS = 1000
-PATTERNS = Patterns.of(["{device:d},%s,{offset:d},{length:d},{time:d} " % op for op in "RW"])
+PATTERNS = Patterns.of(["{device:d}," + op + ",{offset:d},{length:d},{time:d} " for op in "RW"])
 
 
 def read(reading: Reading) -> Iterator[Requests]:
@@ -19,9 +19,12 @@ def read(reading: Reading) -> Iterator[Requests]:
     at = PATTERNS.columns
     for matched in matched_lines(reading, PATTERNS):
         numbers = matched.numbers
-        yield Requests(
+        yield requests(
+            reading,
+            "line",
+            matched.line_numbers,
             offset_bytes=numbers[:, at["offset"]],
             length_bytes=numbers[:, at["length"]],
             device=device_numbers(reading, numbers[:, at["device"]]),
-            submit_ns=numbers[:, at["time"]] * US_NS,
+            submit_ns=times(numbers[:, at["time"]], US_NS),
         )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.reading import Reading, Requests, device_words, matched_lines
+from pfnlab.formats.reading import Reading, Requests, device_words, matched_lines, requests, times
 
 TICK_NS = 100
-_LINE = "{time:d},{host:w},{disk:d},%s,{offset:d},{length:d},{response:d} "
-PATTERNS = Patterns.of([_LINE % "Read", _LINE % "Write"])
+_ENDS = ",{offset:d},{length:d},{response:d} "
+PATTERNS = Patterns.of(["{time:d},{host:w},{disk:d}," + op + _ENDS for op in ("Read", "Write")])
 
 
 def read(reading: Reading) -> Iterator[Requests]:
@@ -22,11 +24,15 @@ def read(reading: Reading) -> Iterator[Requests]:
     for matched in matched_lines(reading, PATTERNS):
         numbers = matched.numbers
         began = int(numbers[0, at["time"]]) if began is None else began
-        submit = (numbers[:, at["time"]] - began) * TICK_NS
-        yield Requests(
+        # A few may have been submitted before the first of the file.
+        submit = times(np.maximum(numbers[:, at["time"]] - began, 0), TICK_NS)
+        yield requests(
+            reading,
+            "line",
+            matched.line_numbers,
             offset_bytes=numbers[:, at["offset"]],
             length_bytes=numbers[:, at["length"]],
             device=device_words(reading, matched, at["host"], at["disk"]),
             submit_ns=submit,
-            complete_ns=submit + numbers[:, at["response"]] * TICK_NS,
+            complete_ns=submit + times(numbers[:, at["response"]], TICK_NS),
         )

@@ -66,8 +66,8 @@ def _areas(batch: Requests, page_bytes: int, area_pages: int) -> Int64s:
     device = batch.device[some] if batch.device is not None else np.zeros(len(first), np.int64)
     base = device * ((1 << DEVICE_SHIFT) // area_pages)
     found = [np.unique(base + first)]
-    for step in range(1, int((last - first).max()) + 1 if len(first) else 0):
-        found.append(np.unique((base + first + step)[first + step <= last]))
+    most = int((last - first).max()) if len(first) else 0
+    found += [(base + first + step)[first + step <= last] for step in range(1, most + 1)]
     return np.unique(np.concatenate(found))
 
 

@@ -96,6 +96,47 @@ class Reading:
                 at += len(block)
 
 
+#: Beyond any device: addresses and lengths that are no mistake lie below.
+_MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 40
+_MOST_DEVICES = 1 << 18
+
+
+def times(values: Int64s, unit: int) -> Int64s:
+    """Multiply by a unit; what would overflow becomes -1, which `requests` refuses."""
+    return np.where((values < 0) | (values > np.iinfo(np.int64).max // unit), -1, values * unit)
+
+
+def requests(
+    reading: Reading,
+    what: str,
+    numbers: Int64s,
+    offset_bytes: Int64s,
+    length_bytes: Int64s,
+    device: Int64s | None = None,
+    submit_ns: Int64s | None = None,
+    complete_ns: Int64s | None = None,
+) -> Requests:
+    """Return requests, without those that can't be; `numbers` are those of their lines or records.
+
+    Raises
+    ------
+    TraceError
+        For an offset of 64 PiB and more, a length of 1 TiB and more, or a time below 0, if more are
+        bad than may be; for 2**18 devices and more.
+    """
+    columns = Requests(offset_bytes, length_bytes, device, submit_ns, complete_ns)
+    bounds = Requests(_MOST_OFFSET, _MOST_LENGTH, _MOST_DEVICES, 1 << 62, 1 << 62)  # type: ignore[arg-type]
+    good = np.ones(len(numbers), np.bool_)
+    for name, column, most in zip(Requests._fields, columns, bounds, strict=True):
+        if column is None:
+            continue
+        wrong = (column < 0) | (column >= most)
+        for row in np.flatnonzero(wrong & good):
+            reading.bad(f"{what} {numbers[row]}", f"{name} must be between 0 and {most - 1}")
+        good &= ~wrong
+    return Requests(*(None if column is None else column[good] for column in columns))
+
+
 def check_skip_bad(skip_bad: object) -> int:
     """Refuse what is no number of bad lines."""
     if isinstance(skip_bad, bool) or not isinstance(skip_bad, int) or skip_bad < 0:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines
+from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines, requests, times
 
 SECTOR_BYTES = 512
-PATTERNS = Patterns.of(["{device:d},{sector:d},{length:d},%s,{time:.9}{...}" % op for op in "rRwW"])
+PATTERNS = Patterns.of(
+    ["{device:d},{sector:d},{length:d}," + op + ",{time:.9}{...}" for op in "rRwW"]
+)
 
 
 def read(reading: Reading) -> Iterator[Requests]:
@@ -20,8 +22,11 @@ def read(reading: Reading) -> Iterator[Requests]:
     at = PATTERNS.columns
     for matched in matched_lines(reading, PATTERNS):
         numbers = matched.numbers
-        yield Requests(
-            offset_bytes=numbers[:, at["sector"]] * SECTOR_BYTES,
+        yield requests(
+            reading,
+            "line",
+            matched.line_numbers,
+            offset_bytes=times(numbers[:, at["sector"]], SECTOR_BYTES),
             length_bytes=numbers[:, at["length"]],
             device=device_numbers(reading, numbers[:, at["device"]]),
             submit_ns=numbers[:, at["time"]],

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines
+from pfnlab.formats.reading import Reading, Requests, device_numbers, matched_lines, requests, times
 
 SECTOR_BYTES, S_NS = 512, 10**9
-PATTERNS = Patterns.of(["{time:d},{sector:d},{sectors:d},%s,{device:d} " % op for op in "01"])
+PATTERNS = Patterns.of(["{time:d},{sector:d},{sectors:d}," + op + ",{device:d} " for op in "01"])
 
 
 def read(reading: Reading) -> Iterator[Requests]:
@@ -19,9 +19,12 @@ def read(reading: Reading) -> Iterator[Requests]:
     at = PATTERNS.columns
     for matched in matched_lines(reading, PATTERNS):
         numbers = matched.numbers
-        yield Requests(
-            offset_bytes=numbers[:, at["sector"]] * SECTOR_BYTES,
-            length_bytes=numbers[:, at["sectors"]] * SECTOR_BYTES,
+        yield requests(
+            reading,
+            "line",
+            matched.line_numbers,
+            offset_bytes=times(numbers[:, at["sector"]], SECTOR_BYTES),
+            length_bytes=times(numbers[:, at["sectors"]], SECTOR_BYTES),
             device=device_numbers(reading, numbers[:, at["device"]]),
-            submit_ns=numbers[:, at["time"]] * S_NS,
+            submit_ns=times(numbers[:, at["time"]], S_NS),
         )

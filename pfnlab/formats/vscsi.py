@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.formats.reading import Reading, Requests, records
+from pfnlab.formats.reading import Reading, Requests, records, requests, times
 
 RECORD = np.dtype(
     [
@@ -32,7 +32,7 @@ _LARGEST_COMMAND, _MOST_BLOCKS, _MOST_US = 0xFF, 2**47, 2**53
 
 
 def looks_so(head: bytes) -> bool:
-    """Whether the first records can be such: commands of a byte, the same version, plausible places."""
+    """Whether the first records can be such."""
     some = np.frombuffer(head, RECORD, min(len(head) // RECORD.itemsize, 64))
     return bool(len(some) and not wrong(some).any() and np.isin(some["command"], MOVES_DATA).any())
 
@@ -59,8 +59,11 @@ def read(reading: Reading) -> Iterator[Requests]:
         moves = np.isin(some["command"], MOVES_DATA)
         reading.counts["commands without data"] += int((~moves & ~bad).sum())
         good = some[moves & ~bad]
-        yield Requests(
+        yield requests(
+            reading,
+            "record",
+            number + np.flatnonzero(moves & ~bad),
             offset_bytes=good["block"].astype(np.int64) * SECTOR_BYTES,
             length_bytes=good["length"].astype(np.int64),
-            submit_ns=good["time_us"].astype(np.int64) * US_NS,
+            submit_ns=times(good["time_us"].astype(np.int64), US_NS),
         )
