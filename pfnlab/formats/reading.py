@@ -20,6 +20,7 @@ Int64s = npt.NDArray[np.int64]
 
 _MOST_LINES = 1 << 15
 _SHOWN_BYTES = 60
+_MOST_FIT = 0.9  # share of the first lines by which a format is told
 
 
 class Requests(NamedTuple):
@@ -168,13 +169,7 @@ def matched_lines(
         For a line that fits none, with its number, its byte and what was expected there, if more
         are bad than `Reading.skip_bad`.
     """
-    lines = scan.Lines(
-        kinds=np.zeros(_MOST_LINES, np.int64),
-        begins=np.zeros(_MOST_LINES, np.int64),
-        numbers=np.zeros((_MOST_LINES, patterns.n_columns), np.int64),
-        failed=np.zeros(_MOST_LINES, np.int64),
-        failed_at=np.zeros(_MOST_LINES, np.int64),
-    )
+    lines = _lines(patterns)
     found = np.zeros(1, np.int64)
     line = 1
     for at, data in _whole_lines(reading):
@@ -195,6 +190,27 @@ def matched_lines(
                 numbers = np.arange(line, line + n)[fits]
                 yield Matched(kinds[fits], lines.numbers[:n][fits], numbers, block)
             line += n
+
+
+def fits(patterns: Patterns, head: bytes) -> bool:
+    """Whether the whole lines of a file's beginning fit a pattern, most of them, the first too."""
+    data = head if head.endswith(b"\n") else head[: head.rfind(b"\n") + 1] or head + b"\n"
+    block, found = np.frombuffer(data, np.uint8), np.zeros(1, np.int64)
+    lines = _lines(patterns)
+    scan.scan(block, 0, len(block), patterns.program, lines, found)
+    kinds = lines.kinds[: found[0]]
+    kinds = kinds[kinds != scan.BLANK]
+    return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
+
+
+def _lines(patterns: Patterns) -> scan.Lines:
+    return scan.Lines(
+        kinds=np.zeros(_MOST_LINES, np.int64),
+        begins=np.zeros(_MOST_LINES, np.int64),
+        numbers=np.zeros((_MOST_LINES, patterns.n_columns), np.int64),
+        failed=np.zeros(_MOST_LINES, np.int64),
+        failed_at=np.zeros(_MOST_LINES, np.int64),
+    )
 
 
 def _whole_lines(reading: Reading) -> Iterator[tuple[int, bytes]]:
