@@ -80,9 +80,8 @@ def load(
     if is_native(source):
         return load_native(source, stream)
     if stream:
-        raise TraceError(
-            f"{source}: only a native trace is streamed; 'pfnlab trace convert' makes one"
-        )
+        how = "'pfnlab trace convert' makes one"
+        raise TraceError(f"{source}: must be a native trace to be streamed; {how}")
     return Foreign(source, options).trace()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,7 @@ class Timed:
         self.n_late += int((came > submit).sum())
         due = np.maximum(complete, came)
         new = _Pending(first, n, due, due == came)
-        pairs = zip(self._pending, new, strict=True)
+        pairs: Any = zip(self._pending, new, strict=True)
         self._pending = _Pending(*(np.concatenate(pair) for pair in pairs))
         self._now_ns = int(came[-1])
         pending = self._pending
@@ -132,7 +132,8 @@ class Timed:
         # At one instant completions come first, save a request's own.
         rank = np.where(completes, np.where(pending.at_once[request], 2, 0), 1)
         order = np.lexsort((rank, times))
-        self._pending = _Pending(*(column[~goes] for column in pending))
+        left: Any = (column[~goes] for column in pending)
+        self._pending = _Pending(*left)
         return _expanded(pending.first, pending.n, times[order], request[order], completes[order])
 
 

@@ -42,8 +42,8 @@ class Options:
     io_depth
         A request without a completion time completes once so many later ones were submitted.
     devices
-        ``"apart"``: each device after the other, in whole areas of 128 MiB; ``"packed"``: the touched
-        areas one after another; or the name of the one that is wanted.
+        ``"apart"``: each device after the other, in whole areas of 128 MiB; ``"packed"``: the
+        touched areas one after another; or the name of the one that is wanted.
     skip_bad
         Bad lines or records that are borne, and counted.
     page_bytes
@@ -193,9 +193,10 @@ class Foreign:
                     f"{self.path}: its events must fit in half of the available memory; "
                     f"'pfnlab trace convert {self.path.name} OUT.parquet' makes a file that streams"
                 )
-        columns = zip(*parts, strict=True)
+        columns: Any = zip(*parts, strict=True)
         joined = (None if some[0] is None else np.concatenate(some) for some in columns)
-        return Trace(**dict(zip(Accesses._fields, joined, strict=True)), **self.about())
+        named: dict[str, Any] = dict(zip(Accesses._fields, joined, strict=True))
+        return Trace(**named, **self.about())
 
     @contextmanager
     def spooled(self, beside: Path) -> Iterator[StreamedTrace]:

@@ -1,6 +1,6 @@
 """Text with a byte range or a pfn a line: ``offset,bytes``, ``offset`` or ``pfn``, by the header.
 
-Fields are separated by commas, semicolons, tabs or blanks. A header names them; other columns are passed
+Fields are separated by commas, semicolons or blanks. A header names them; other columns are passed
 over. Without one, `columns` must say what they are.
 """
 

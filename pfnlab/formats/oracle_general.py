@@ -21,7 +21,8 @@ _MOST_PAGES = 2**44
 
 def wrong(some: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Whether each record holds what can't be."""
-    return (some["object"] >= _MOST_PAGES) | (some["next"] < -2) | (some["size"] == 0)
+    least: npt.NDArray[np.bool_] = (some["next"] < -2) | (some["size"] == 0)
+    return least | (some["object"] >= _MOST_PAGES)
 
 
 def looks_so(head: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def only(reading: Reading, batches: Iterator[Requests], name: str) -> Iterator[R
             raise TraceError(f"{reading.path}: devices={name!r}: its format names no devices")
         mine = batch.device == reading.devices.get(name, -1)
         reading.counts["requests of other devices"] += int((~mine).sum())
-        kept = (None if column is None else column[mine] for column in batch)
+        kept: Any = (None if column is None else column[mine] for column in batch)
         yield Requests(*kept)._replace(device=None)
     if name not in reading.devices:
         known = near(name, reading.devices)

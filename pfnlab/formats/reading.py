@@ -99,7 +99,7 @@ class Reading:
 
 #: Beyond any device: addresses and lengths that are no mistake lie below.
 _MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 40
-_MOST_DEVICES = 1 << 18
+_MOST_DEVICES, _MOST_NS = 1 << 18, 1 << 62
 
 
 def times(values: Int64s, unit: int) -> Int64s:
@@ -126,7 +126,7 @@ def requests(
         bad than may be; for 2**18 devices and more.
     """
     columns = Requests(offset_bytes, length_bytes, device, submit_ns, complete_ns)
-    bounds = Requests(_MOST_OFFSET, _MOST_LENGTH, _MOST_DEVICES, 1 << 62, 1 << 62)  # type: ignore[arg-type]
+    bounds = (_MOST_OFFSET, _MOST_LENGTH, _MOST_DEVICES, _MOST_NS, _MOST_NS)
     good = np.ones(len(numbers), np.bool_)
     for name, column, most in zip(Requests._fields, columns, bounds, strict=True):
         if column is None:
@@ -135,7 +135,8 @@ def requests(
         for row in np.flatnonzero(wrong & good):
             reading.bad(f"{what} {numbers[row]}", f"{name} must be between 0 and {most - 1}")
         good &= ~wrong
-    return Requests(*(None if column is None else column[good] for column in columns))
+    kept: Any = (None if column is None else column[good] for column in columns)
+    return Requests(*kept)
 
 
 def check_skip_bad(skip_bad: object) -> int:

@@ -39,12 +39,13 @@ def looks_so(head: bytes) -> bool:
 
 def wrong(some: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Whether each record holds what can't be: then it is shifted, or of the other endianness."""
-    return (
+    bad: npt.NDArray[np.bool_] = (
         (some["command"] > _LARGEST_COMMAND)
         | (some["block"] > _MOST_BLOCKS)
         | (some["time_us"] > _MOST_US)
         | (some["version"] != some["version"][0])
     )
+    return bad
 
 
 def read(reading: Reading) -> Iterator[Requests]:

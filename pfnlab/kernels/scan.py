@@ -8,7 +8,7 @@ Preconditions: operations are well formed, their columns lie in `Lines.numbers`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -170,7 +170,8 @@ def decimal(block: Bytes, at: int, end: int, signed: bool, numbers: Int64s, colu
     negative = at < end and signed and block[at] == _MINUS
     if negative or (at < end and signed and block[at] == _PLUS):
         at += 1
-    value, first = 0, at
+    value: Any = 0
+    first = at
     while at < end:
         digit = np.int64(block[at]) - 48
         if digit < 0 or digit > 9:
@@ -189,7 +190,8 @@ def scaled(block: Bytes, at: int, end: int, places: int, numbers: Int64s, column
     at = decimal(block, at, end, False, numbers, column)
     if at < 0:
         return -1
-    value, left = numbers[column], places
+    value: Any = numbers[column]
+    left = places
     if at + 1 < end and block[at] == _POINT:
         at += 1
         while at < end and 48 <= block[at] <= 57:
@@ -213,7 +215,8 @@ def hexadecimal(block: Bytes, at: int, end: int, numbers: Int64s, column: int) -
     """Match a hexadecimal number below 2**63."""
     if at + 2 < end and block[at] == 48 and (block[at + 1] | 32) == 120:
         at += 2
-    value, first = 0, at
+    value: Any = 0
+    first = at
     while at < end:
         digit = np.int64(block[at]) - 48
         if digit > 9:
@@ -233,7 +236,8 @@ def hexadecimal(block: Bytes, at: int, end: int, numbers: Int64s, column: int) -
 @kernel
 def word(block: Bytes, at: int, end: int, stop: int, numbers: Int64s, column: int) -> int:
     """Match a word: its hash into its column, and first byte and length into the next two."""
-    first, value = at, 0x4BF29CE484222
+    first = at
+    value: Any = 0x4BF29CE484222
     while at < end and block[at] != stop and block[at] != _SPACE and block[at] != _TAB:
         value = ((value ^ np.int64(block[at])) * 0x100000001B3) & 0x3FFFFFFFFFFFFFF
         at += 1

@@ -103,7 +103,7 @@ class NpyFolder:
 
 
 class NpyWriter:
-    """Appends blocks to the ``.npy`` files of a folder; how many events came is written at the end."""
+    """Appends blocks to the ``.npy`` files of a folder; how many events came is written last."""
 
     def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]]) -> None:
         self._stack = ExitStack()
