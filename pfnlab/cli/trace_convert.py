@@ -11,7 +11,9 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("source", metavar="IN", help="a file of any known format, compressed or not")
+    parser.add_argument(
+        "source", metavar="IN", help="a file of any known format, compressed or not"
+    )
     parser.add_argument("target", metavar="OUT", help="NAME.parquet, or a new folder of columns")
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="say what was written as JSON")

@@ -142,9 +142,7 @@ def requests(
 def check_skip_bad(skip_bad: object) -> int:
     """Refuse what is no number of bad lines."""
     if isinstance(skip_bad, bool) or not isinstance(skip_bad, int) or skip_bad < 0:
-        raise ParameterError(
-            "skip_bad", skip_bad, "must be how many bad lines are borne, 0 or more"
-        )
+        raise ParameterError("skip_bad", skip_bad, "must be a number of bad lines")
     return skip_bad
 
 

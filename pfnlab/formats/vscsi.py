@@ -54,9 +54,7 @@ def read(reading: Reading) -> Iterator[Requests]:
         bad = wrong(some)
         for row in np.flatnonzero(bad):
             where = f"record {number + row}, byte {(number + row) * RECORD.itemsize}"
-            reading.bad(
-                where, f"must have a SCSI command, version, block and time, it has {some[row]}"
-            )
+            reading.bad(where, f"must have a command, version, block and time, it has {some[row]}")
         moves = np.isin(some["command"], MOVES_DATA)
         reading.counts["commands without data"] += int((~moves & ~bad).sum())
         good = some[moves & ~bad]
