@@ -237,9 +237,9 @@ def hexadecimal(block: Bytes, at: int, end: int, numbers: Int64s, column: int) -
 def word(block: Bytes, at: int, end: int, stop: int, numbers: Int64s, column: int) -> int:
     """Match a word: its hash into its column, and first byte and length into the next two."""
     first = at
-    value: Any = 0x4BF29CE484222
+    value: Any = 0xCBF29CE484
     while at < end and block[at] != stop and block[at] != _SPACE and block[at] != _TAB:
-        value = ((value ^ np.int64(block[at])) * 0x100000001B3) & 0x3FFFFFFFFFFFFFF
+        value = ((value ^ np.int64(block[at])) * 4194301) & 0xFFFFFFFFFF  # below 2**62
         at += 1
     numbers[column], numbers[column + 1], numbers[column + 2] = value, first, at - first
     return at if at > first else -1
