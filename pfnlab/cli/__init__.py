@@ -16,7 +16,9 @@ import pfnlab
 from pfnlab.errors import FileError, PfnlabError
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "trace convert": "make a native trace of a file of any known format",
+}
 _GROUPS = {"trace": "read, write and look at traces"}
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

@@ -1,50 +1,102 @@
-"""Files to traces: `load` finds out which format a file has."""
+"""Files to traces: `load` finds out which format a file has.
+
+Formats are listed in `known`, a module each. A reader yields block requests or events from blocks
+of bytes (`reading`); text is matched by patterns (`patterns`) that one compiled machine runs.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
 from pfnlab.errors import TraceError
+from pfnlab.formats.foreign import Foreign, Options
+from pfnlab.formats.known import FORMATS
+from pfnlab.formats.placing import Devices
 from pfnlab.native import load_native
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 
+__all__ = ["FORMATS", "load"]
+
 PARQUET_MAGIC = b"PAR1"
+Path_ = str | os.PathLike[str]
 
 
 @overload
-def load(path: str | os.PathLike[str], *, stream: Literal[False]) -> Trace: ...
+def load(path: Path_, *, stream: Literal[False], format: str | None = ..., io_depth: int = ...,
+         devices: Devices = ..., skip_bad: int = ..., page_bytes: int | str = ...,
+         columns: Sequence[str] | None = ...) -> Trace: ...  # fmt: skip
 @overload
-def load(path: str | os.PathLike[str], *, stream: Literal[True]) -> StreamedTrace: ...
+def load(path: Path_, *, stream: Literal[True]) -> StreamedTrace: ...
 @overload
-def load(path: str | os.PathLike[str], *, stream: bool | None = None) -> Trace | StreamedTrace: ...
-def load(path: str | os.PathLike[str], *, stream: bool | None = None) -> Trace | StreamedTrace:
-    """Read a trace in any known format: native Parquet, or a folder of ``.npy`` columns.
+def load(path: Path_, *, stream: bool | None = None, format: str | None = ..., io_depth: int = ...,
+         devices: Devices = ..., skip_bad: int = ..., page_bytes: int | str = ...,
+         columns: Sequence[str] | None = ...) -> Trace | StreamedTrace: ...  # fmt: skip
+def load(
+    path: Path_,
+    *,
+    stream: bool | None = None,
+    format: str | None = None,
+    io_depth: int = 32,
+    devices: Devices = "apart",
+    skip_bad: int = 0,
+    page_bytes: int | str = 4096,
+    columns: Sequence[str] | None = None,
+) -> Trace | StreamedTrace:
+    """Read a trace in any known format.
 
     Parameters
     ----------
     path
-        The file or folder.
+        A native trace, Parquet or a folder of ``.npy`` columns, or a file of one of
+        `pfnlab.formats.FORMATS`, compressed by gzip, zstd or xz or not.
     stream
-        True leaves the events in their file, to be read and checked while they are replayed, in
-        a few MiB of memory; False reads them all now. None streams a trace that would take
-        more than a quarter of the available memory.
+        For native traces: True leaves the events in their file, to be read and checked while
+        they are replayed, in a few MiB of memory; False reads them all now. None streams a trace
+        that would take more than a quarter of the available memory.
+    format, io_depth, devices, skip_bad, page_bytes, columns
+        For foreign files, see `pfnlab.formats.foreign.Options`.
 
     Raises
     ------
     TraceError
-        If there is no such file, or it is truncated, foreign or of an unknown format.
+        If there is no such file, or it is truncated, damaged or of an unknown format: with the
+        line, record or byte, and what was expected.
+    ParameterError
+        For an option that has no such value.
     """
+    options = Options(
+        format=format,
+        io_depth=io_depth,
+        devices=devices,
+        skip_bad=skip_bad,
+        page_bytes=page_bytes,
+        columns=columns,
+    )
     source = Path(path)
+    if is_native(source):
+        return load_native(source, stream)
+    if stream:
+        how = "'pfnlab trace convert' makes one"
+        raise TraceError(f"{source}: must be a native trace to be streamed; {how}")
+    return Foreign(source, options).trace()
+
+
+def is_native(path: Path) -> bool:
+    """Whether there is a native trace.
+
+    Raises
+    ------
+    TraceError
+        If there is nothing that can be read.
+    """
+    if path.is_dir():
+        return True
     try:
-        if source.is_dir():
-            return load_native(source, stream)
-        with source.open("rb") as file:
-            head = file.read(len(PARQUET_MAGIC))
+        with path.open("rb") as file:
+            return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     except OSError as error:
-        raise TraceError(f"{source}: can't be read ({error.strerror})") from error
-    if head != PARQUET_MAGIC:
-        raise TraceError(f"{source}: must be a native Parquet trace or a folder of .npy columns")
-    return load_native(source, stream)
+        raise TraceError(f"{path}: can't be read ({error.strerror})") from error

@@ -145,7 +145,7 @@ def _save_parquet(trace: Trace | StreamedTrace, target: Path) -> None:
 def _save_folder(trace: Trace | StreamedTrace, target: Path) -> None:
     about = _about(trace)
     with whole_folder(target) as temporary:
-        with NpyWriter(temporary, _dtypes(trace), len(trace)) as writer:
+        with NpyWriter(temporary, _dtypes(trace)) as writer:
             for columns in _blocks(trace):
                 writer.write(columns)
         (temporary / ABOUT).write_text(about)

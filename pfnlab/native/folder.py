@@ -103,24 +103,34 @@ class NpyFolder:
 
 
 class NpyWriter:
-    """Appends blocks to the ``.npy`` files of a folder, whose length is known from the start."""
+    """Appends blocks to the ``.npy`` files of a folder; how many events came is written last."""
 
-    def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]], n_events: int) -> None:
+    def __init__(self, folder: Path, dtypes: Mapping[str, np.dtype[Any]]) -> None:
         self._stack = ExitStack()
-        self._files = {}
-        for name, dtype in dtypes.items():
-            file = self._stack.enter_context((folder / f"{name}.npy").open("wb"))
-            about = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False}
-            npy.write_array_header_1_0(file, about | {"shape": (n_events,)})
-            self._files[name] = file
+        self._dtypes = dtypes
+        self.n_events = 0
+        self._files = {
+            name: self._stack.enter_context((folder / f"{name}.npy").open("wb")) for name in dtypes
+        }
+        self._write_headers()
 
     def __enter__(self) -> NpyWriter:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._stack.close()
+    def __exit__(self, *error: object) -> None:
+        with self._stack:
+            if error[0] is None:
+                self._write_headers()
+
+    def _write_headers(self) -> None:
+        """Write headers that promise what was written; numpy leaves room for any number."""
+        for name, file in self._files.items():
+            about = {"descr": npy.dtype_to_descr(self._dtypes[name]), "fortran_order": False}
+            file.seek(0)
+            npy.write_array_header_1_0(file, about | {"shape": (self.n_events,)})
 
     def write(self, columns: Mapping[str, Column]) -> None:
         """Append a block."""
         for name, column in columns.items():
             self._files[name].write(np.ascontiguousarray(column).view(np.uint8).data)
+        self.n_events += len(next(iter(columns.values())))

@@ -1,0 +1,83 @@
+"""Bytes of a file in blocks, decompressed on the way: plain, gzip, zstd and xz, told by content."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from pfnlab.errors import TraceError
+
+#: Bytes of one block, decompressed.
+BLOCK_BYTES = 1 << 22
+#: What a compressed file that is cut or damaged raises, by who reads it.
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError)
+
+
+def _zstd(file: IO[bytes]) -> Any:
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+
+
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading what it holds, decompressed.
+
+    Raises
+    ------
+    TraceError
+        If it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            file.seek(0)
+            opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
+            yield opener(file) if opener else file
+    except OSError as error:
+        if isinstance(error, TraceError):
+            raise
+        raise TraceError(f"{path}: can't be read ({error.strerror or error})") from error
+
+
+def read_block(path: Path, file: IO[bytes], at: int, n_bytes: int = BLOCK_BYTES) -> bytes:
+    """Read the next bytes, fewer only at the end; `at` is how many came before.
+
+    Raises
+    ------
+    TraceError
+        If the file is compressed and damaged or cut, with the byte up to which it could be read.
+    """
+    parts, left = [], n_bytes
+    while left:
+        try:
+            part = file.read(left)
+        except _DAMAGED as error:
+            got = at + n_bytes - left
+            why = str(error) or type(error).__name__
+            raise TraceError(
+                f"{path}: can be decompressed up to byte {got} only, it must be whole ({why})"
+            ) from error
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def head_of(path: Path, n_bytes: int = 1 << 16) -> bytes:
+    """Return the first bytes, decompressed, to tell a format by."""
+    with opened(path) as file:
+        return read_block(path, file, 0, n_bytes)
