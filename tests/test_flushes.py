@@ -13,7 +13,7 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures, notebooks
-from pfnlab.reality import ipis
+from pfnlab.reality import ipis, neighbours
 from pfnlab.studies import flushes
 from pfnlab.studies.flushes import AHEAD, LAZY, PASS
 
@@ -273,15 +273,15 @@ def test_interrupts_are_counted_over_all_cpus(
 ) -> None:
     lines = "      CPU0 CPU1\n  0:  5  6  IO-APIC timer\nTLB:  12  30   TLB shootdowns\n"
     (tmp_path / "interrupts").write_text(lines)
-    monkeypatch.setattr(ipis, "INTERRUPTS", tmp_path / "interrupts")
-    assert ipis.tlb_interrupts() == 42
+    monkeypatch.setattr(neighbours, "INTERRUPTS", tmp_path / "interrupts")
+    assert neighbours.tlb_interrupts() == 42
     (tmp_path / "interrupts").write_text("      CPU0 CPU1\n  0:  5  6  IO-APIC timer\n")
-    assert ipis.tlb_interrupts() is None
+    assert neighbours.tlb_interrupts() is None
     assert "has no line" in str(ipis.why_no_tlb_ipis())
     with pytest.raises(pfnlab.PfnlabError, match="can't be counted"):
         ipis.measure_tlb_ipis(1)
-    monkeypatch.setattr(ipis, "INTERRUPTS", tmp_path / "absent")
-    assert ipis.tlb_interrupts() is None
+    monkeypatch.setattr(neighbours, "INTERRUPTS", tmp_path / "absent")
+    assert neighbours.tlb_interrupts() is None
 
 
 @pytest.mark.parametrize("name", ["n_pages", "repeats"])

@@ -94,8 +94,9 @@ def check_locks(trace: Replayable, params: Params) -> None:
     limit, locked = lockable_bytes(), n_locked * params.chunk_bytes
     if limit is not None and locked > limit:
         raise PfnlabError(
-            f"chunk_bytes={short_bytes(params.chunk_bytes)}: pins lock {n_locked:,} chunks at once, "
-            f"{short_bytes(locked)}, and this process may lock {short_bytes(limit)} (ulimit -l)"
+            f"chunk_bytes={short_bytes(params.chunk_bytes)}: pins lock {n_locked:,} chunks at "
+            f"once, {short_bytes(locked)}, and this process may lock {short_bytes(limit)} "
+            f"(ulimit -l)"
         )
     needed, allowed = 2 * n_runs + 1 + _n_mappings(), _most_mappings()
     if needed > allowed:

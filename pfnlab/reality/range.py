@@ -55,7 +55,7 @@ def reserved(n_bytes: int, *, huge: bool) -> Iterator[Words]:
             raise PfnlabError("pages='huge': this kernel must have transparent huge pages")
         first = -(-start // HUGE_BYTES) * HUGE_BYTES
         memory = (ctypes.c_char * n_bytes).from_address(first)
-        yield np.frombuffer(memory, np.int64)
+        yield np.frombuffer(memory, np.int64)  # type: ignore[call-overload]
     finally:
         libc.munmap(start, size)
 

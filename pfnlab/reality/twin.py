@@ -1,13 +1,14 @@
 """The twin: the mechanism of DESIGN 5 running for real, on memory of this process.
 
 Descriptors are stored into a reserved range as large as the vmemmap. The kernel's page fault is the
-populate, ``madvise(MADV_DONTNEED)`` the eviction, ``mlock2`` the pin. Its shootdown reaches only CPUs
-that run this process; that of a kernel range reaches all.
+populate, ``madvise(MADV_DONTNEED)`` the eviction, ``mlock2`` the pin. Its shootdown reaches only
+CPUs that run this process; that of a kernel range reaches all.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import reserved as memory
 from pfnlab.kernels import state as places
 from pfnlab.kernels import twin as kernel
+from pfnlab.kernels.interpreted import interpreted
 from pfnlab.kernels.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WORDS
 from pfnlab.memory import check_fits
 from pfnlab.params import Params
@@ -33,6 +35,7 @@ from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 
 Pages = Literal["small", "huge"]
+Run = Callable[..., int]
 EvictBy = Literal["madvise", "process_madvise"]
 #: Events between two looks at Ctrl-C: each may take a fault and the unmapping of 2 MiB.
 _PIECE_EVENTS = 1 << 13
@@ -107,6 +110,7 @@ def run_twin(
     pages: Pages = "small",
     evict_by: EvictBy = "madvise",
     neighbours: int = 0,
+    compiled: bool = True,
 ) -> Twin:
     """Run a trace for real, and predict it.
 
@@ -120,6 +124,8 @@ def run_twin(
         ``"madvise"``: a call a chunk; ``"process_madvise"``: one for up to 1024 chunks of a pass.
     neighbours
         Threads that keep other CPUs busy in this process, which its shootdowns then interrupt.
+    compiled
+        False interprets the same loop: thousands of times slower, and no figure of time.
 
     Raises
     ------
@@ -138,7 +144,8 @@ def run_twin(
         "what is resident at once",
     )
     check_locks(trace, params)
-    return _ran(trace, params, predicted, pages == "huge", evict_by, neighbours)
+    events = kernel.run if compiled else interpreted(kernel.run)
+    return _ran(trace, params, predicted, pages == "huge", evict_by, neighbours, events)
 
 
 def _ran(
@@ -148,6 +155,7 @@ def _ran(
     huge: bool,
     evict_by: EvictBy,
     neighbours: int,
+    run: Run,
 ) -> Twin:
     """Run all events; whatever happens, memory, locks and threads are gone afterwards."""
     geometry = Geometry.of(params)
@@ -161,7 +169,7 @@ def _ran(
         stack.enter_context(spinning(neighbours))
         place = _range(params, int(words.ctypes.data), huge, pidfd)
         before = tlb_interrupts()
-        _feed(trace, params, place, tables, words)
+        _feed(trace, params, place, tables, words, run)
         after = tlb_interrupts()
         resident = resident_granules(words, params.granule_bytes)
     counts = tables.counts
@@ -185,14 +193,16 @@ def _feed(
     place: memory.Range,
     tables: memory.Tables,
     words: npt.NDArray[np.int64],
+    run: Run,
 ) -> None:
     """Run the trace piece by piece."""
     settler = Settler(trace.name)
-    kernel.run(place, tables, words, np.zeros(0, np.uint32), np.zeros(0, np.uint8), 0, 0)
+    # Once with no event, so that what a first call touches is not counted.
+    run(place, tables, words, np.zeros(0, np.uint32), np.zeros(0, np.uint8), 0, 0)
     with tqdm(total=len(trace), desc=f"twin of {trace.name}", unit="event", disable=None) as bar:
         for events in trace.pieces(params, _PIECE_EVENTS):
             codes = settler.codes(events)
-            done = kernel.run(place, tables, words, events.pfns, codes, 0, len(codes))
+            done = run(place, tables, words, events.pfns, codes, 0, len(codes))
             _refuse(tables, done < len(codes))
             bar.update(len(codes))
 
