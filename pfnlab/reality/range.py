@@ -68,6 +68,7 @@ def libc_of() -> Any:
     libc.mmap.argtypes = [ctypes.c_void_p, size, number, number, number, ctypes.c_long]
     libc.madvise.argtypes = [size, size, number]
     libc.munmap.argtypes = [size, size]
+    libc.mlock.argtypes = [size, size]
     libc.mincore.argtypes = [size, size, size]
     return libc
 

@@ -242,7 +242,7 @@ def _tables(trace: Replayable, geometry: Geometry, params: Params) -> memory.Tab
     n_rows = min(len(trace), geometry.n_chunks) + memory.FIRST_ROW
     n_keys = 1 << (2 * n_rows).bit_length()
     n_windows = geometry.n_windows
-    needed = 40 * n_rows + 16 * n_keys + geometry.n_granules + 9 * n_windows
+    needed = 40 * n_rows + 16 * n_keys + geometry.n_granules // 8 + 9 * n_windows
     check_fits(needed, "region_bytes", params.region_bytes, "the tables of a twin")
     tables = memory.Tables(
         chunks=_written((n_rows, 5), 0),
@@ -250,7 +250,7 @@ def _tables(trace: Replayable, geometry: Geometry, params: Params) -> memory.Tab
         rows=_written(n_keys, 0),
         failed_pfns=_written(_FAILED_PLACES, places.FREE),
         failed=_written(_FAILED_PLACES, 0),
-        ever=np.full(geometry.n_granules, 0, np.uint8),
+        ever=np.full(-(-geometry.n_granules // 64), 0, np.uint64),
         windows=_written(n_windows, 0),
         windows_ever=np.full(n_windows, 0, np.uint8),
         counts=_written(places.N_COUNTS, 0),
