@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pfnlab.errors import ParameterError, near
+from pfnlab.calibrated import calibrated_names, figures_of
+from pfnlab.errors import FileError, ParameterError, near
 from pfnlab.params import Params
 from pfnlab.presets import PRESETS, Figure
 from pfnlab.units import MIB
@@ -92,10 +93,23 @@ class Costs:
 
     @classmethod
     def preset(cls, name: str) -> Costs:
-        """Return a preset by name; an unknown name is refused with its neighbours."""
-        if name not in PRESETS:
-            raise ParameterError("costs", name, f"no such preset; {near(name, PRESETS)}")
-        return cls(name=name, **{field: figure.value for field, figure in PRESETS[name].items()})
+        """Return a preset by name, built in or calibrated on this machine.
+
+        Raises
+        ------
+        ParameterError
+            For an unknown name, with its neighbours.
+        FileError
+            For a calibrated preset whose file is damaged.
+        """
+        figures = figures_of(name)
+        if figures is None:
+            known = [*PRESETS, *calibrated_names()]
+            raise ParameterError("costs", name, f"no such preset; {near(name, known)}")
+        if {*figures} != {*FIGURES}:
+            wrong = ", ".join(sorted({*figures} ^ {*FIGURES}))
+            raise FileError(f"preset {name!r}: must have every cost and no other: {wrong}")
+        return cls(name=name, **{field: figure.value for field, figure in figures.items()})
 
     def replace(self, **changes: Any) -> Costs:
         """Return a variant, marked as changed in its name; an unknown field is refused."""
@@ -107,7 +121,7 @@ class Costs:
 
     def figures(self) -> dict[str, Figure]:
         """Return value, trust and source of every cost; what is not the preset's is assumed."""
-        preset = PRESETS.get(self.name.rstrip("*"), {})
+        preset = figures_of(self.name.rstrip("*")) or {}
         return {name: self._figure(name, preset) for name in FIGURES}
 
     def _figure(self, name: str, preset: Mapping[str, Figure]) -> Figure:
