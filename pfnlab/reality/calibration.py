@@ -35,9 +35,12 @@ REPEATS = 15
 
 _REGION_BYTES = 64 << 30
 _SINGLE, _MANY = 1, 64  # pages of a granule, which is the chunk
-_N_SINGLE, _N_MANY = 4096, 128  # granules that are touched, a quarter of those there are
-_KEPT_SHARE = 1 / 8  # of them may stay, where the others push them out
-_FEW_PAGES, _MANY_PAGES, _N_TOUCHES, _ROUNDS = 64, 2048, 100_000, 9
+_N_SINGLE, _N_MANY = 16_384, 256  # granules that are touched, a quarter of those there are
+#: Of them may stay where others push them out: 32 MiB, for less would stay in the CPU's caches,
+#: where zeroing it takes less than the first time.
+_KEPT_SHARE = 1 / 2
+_N_BESIDE = 2048
+_FEW_PAGES, _MANY_PAGES, _N_TOUCHES, _ROUNDS = 64, 2048, 100_000, 5
 
 Indices = npt.NDArray[np.int64]
 Sample = dict[str, float]
@@ -131,8 +134,10 @@ def constants_of(samples: pd.DataFrame) -> pd.DataFrame:
     """Return the constants of each repeat: slopes and intercepts of what was measured."""
     more = _MANY - _SINGLE
     zero = (samples["fault_many"] - samples["fault_single"]) / more
-    single = samples["cycle_single"] - samples["fault_single"]
-    page = (samples["cycle_many"] - samples["fault_many"] - single) / more
+    # The first granules of a cycle push nothing out.
+    single = (samples["cycle_single"] - samples["fault_single"]) / (1 - _KEPT_SHARE)
+    many = (samples["cycle_many"] - samples["fault_many"]) / (1 - _KEPT_SHARE)
+    page = (many - single) / more
     constants = {
         "trap": samples["fault_single"] - zero,
         "zero_per_4k": zero,
@@ -142,7 +147,7 @@ def constants_of(samples: pd.DataFrame) -> pd.DataFrame:
         "dtlb_miss": samples["hit_many"] - samples["hit_few"],
     }
     if "cycle_beside" in samples:
-        constants["shootdown_per_cpu"] = samples["cycle_beside"] - samples["cycle_single"]
+        constants["shootdown_per_cpu"] = samples["cycle_beside"] - samples["fault_single"] - single
     return pd.DataFrame(constants)
 
 
@@ -194,7 +199,8 @@ def _round(seed: int) -> Sample:
         "hit_many": _hit_ns(_MANY_PAGES, seed),
     }
     if len(os.sched_getaffinity(0)) > 1:
-        sample["cycle_beside"] = _ns_an_event(_order(few, seed), 1, _kept(few), neighbours=1)
+        beside = _order(_N_BESIDE, seed)
+        sample["cycle_beside"] = _ns_an_event(beside, 1, 1, neighbours=1)
     return sample
 
 
