@@ -86,9 +86,10 @@ class Calibration:
         return pd.DataFrame({"ns": median, "spread": spread, "how": how})
 
     def noise(self) -> dict[str, float]:
-        """Return the spread of every constant that is too noisy to be used."""
-        spread = self.table()["spread"]
-        return {str(name): float(spread[name]) for name in spread[~(spread <= MOST_SPREAD)].index}
+        """Return the spread of every constant that is too noisy to be used, or below 0."""
+        table = self.table()
+        bad = table[~(table["spread"] <= MOST_SPREAD) | (table["ns"] < 0)]
+        return {str(name): float(spread) for name, spread in bad["spread"].items()}
 
     def figures(self) -> dict[str, Figure]:
         """Return every cost with its trust and source: measured, or taken over."""
