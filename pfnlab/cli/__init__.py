@@ -18,6 +18,7 @@ from pfnlab.errors import FileError, PfnlabError
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
 COMMANDS: dict[str, str] = {
     "calibrate": "a cost preset from this machine",
+    "host": "what this kernel pays for struct page, beside what each scheme would",
     "trace convert": "make a native trace of a file of any known format",
 }
 _GROUPS = {"trace": "read, write and look at traces"}
