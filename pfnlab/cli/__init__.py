@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "calibrate": "a cost preset from this machine",
     "host": "what this kernel pays for struct page, beside what each scheme would",
     "trace convert": "make a native trace of a file of any known format",
+    "trace head": "show the first events of a trace",
+    "trace info": "show what a trace touches, when and how often",
 }
 _GROUPS = {"trace": "read, write and look at traces"}
 

@@ -8,6 +8,7 @@ from pfnlab.figures.drawing import png
 from pfnlab.figures.flushes import lazy_purge, shootdowns
 from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
+from pfnlab.figures.portrait import heat_map
 from pfnlab.figures.steps import mechanism
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
@@ -18,6 +19,7 @@ __all__ = [
     "by_region",
     "chunk_size",
     "eviction_threshold",
+    "heat_map",
     "lazy_purge",
     "mechanism",
     "order_losses",

@@ -1,0 +1,150 @@
+"""``pfnlab trace info FILE``: the figures of a trace that decide, and where and when it touches."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pfnlab.cli.trace_convert import add_options, options_of
+
+if TYPE_CHECKING:
+    from pfnlab.portrait import Heat, Portrait
+
+_SHADES, _PLAIN = " ░▒▓█", " .:*#"
+_MOST_ROWS = 24
+_LABEL = 12
+#: How often `pfnlab.portrait` looks at an event.
+_LOOKS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", metavar="FILE", help="a trace in any known format")
+    parser.add_argument("-o", "--output", metavar="PICTURE", help="heat map as .png, .svg or .pdf")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look through the trace and print what it is."""
+    from tqdm import tqdm
+
+    from pfnlab.formats import load
+    from pfnlab.portrait import portrait
+
+    trace = load(arguments.file, **options_of(arguments))
+    width = max(min(shutil.get_terminal_size((88, 24)).columns, 120) - _LABEL - 2, 20)
+    total = _LOOKS * len(trace)
+    with tqdm(total=total, desc=trace.name, unit="event", unit_scale=True, disable=None) as bar:
+
+        def on_events(n_events: int) -> None:
+            bar.update(n_events)
+
+        found = portrait(trace, n_columns=width, on_events=on_events)
+    if arguments.output:
+        _save(found, arguments.output)
+    if arguments.json:
+        sys.stdout.write(json.dumps(_facts(found) | {"provenance": dict(trace.provenance)}) + "\n")
+        return 0
+    sys.stdout.write("\n".join([*_lines(found), "", *heat_lines(found.heat, _shades())]) + "\n")
+    for name, text in sorted(trace.provenance.items()):
+        sys.stdout.write(f"{name:{_LABEL}}{text}\n")
+    return 0
+
+
+def _save(found: Portrait, path: str) -> None:
+    from pfnlab import figures
+    from pfnlab.errors import ParameterError
+    from pfnlab.files import whole_file
+
+    suffix = path.rpartition(".")[2]
+    if suffix not in ("png", "svg", "pdf"):
+        raise ParameterError("output", path, "must end in .png, .svg or .pdf")
+    with whole_file(path) as temporary:
+        figures.heat_map(found).savefig(temporary, format=suffix, dpi=120)
+
+
+def _facts(found: Portrait) -> dict[str, object]:
+    """Return the figures by name, without the map."""
+    from dataclasses import fields
+
+    facts = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "heat"}
+    return facts | {"descriptors_a_granule": found.descriptors_a_granule}
+
+
+def _lines(found: Portrait) -> Iterator[str]:
+    from pfnlab.units import short_bytes
+
+    accesses = max(found.accesses, 1)
+    kinds = (("LOOKUP", found.lookups), ("GET", found.gets), ("PUT", found.puts))
+    ops = ", ".join(f"{n:,} {name}" for name, n in kinds if n)
+    yield f"{found.name}: {found.n_events:,} events ({ops or 'none'}), {found.evidence}"
+    lasts = "no times" if found.seconds is None else f"{found.seconds:,.4g} s"
+    atomic = found.atomic_accesses / accesses
+    yield f"{'lasts':{_LABEL}}{lasts}; {atomic:.1%} of accesses can't sleep"
+    per_page = found.accesses / max(found.n_pages, 1)
+    yield (
+        f"{'touches':{_LABEL}}{found.n_pages:,} pages of {short_bytes(found.page_bytes)} within "
+        f"{short_bytes(found.span_bytes)}, each {per_page:.1f} times"
+    )
+    yield (
+        f"{'follows':{_LABEL}}{found.next_page / accesses:.1%} go to the next page, "
+        f"{found.same_page / accesses:.1%} to the same, {found.same_granule / accesses:.1%} to the "
+        f"same 4 KiB of descriptors"
+    )
+    if found.gets or found.puts:
+        yield (
+            f"{'holds':{_LABEL}}{found.peak_references:,} references at most; "
+            f"{found.unmatched_puts:,} PUTs without a GET"
+        )
+    misses = ", ".join(f"{miss:.2%} at {share:.0%}" for share, miss in found.miss_ratios.items())
+    yield f"{'misses':{_LABEL}}{misses} of its footprint (lra, 4 KiB granules, 2 MiB chunks)"
+    yield ""
+    yield f"{'granule':{_LABEL}}{'footprint':>12}{'descriptors used':>20}{'of those in it':>16}"
+    for size, used in found.descriptors_a_granule.items():
+        share = used * 64 / size
+        footprint = short_bytes(found.footprints[size])
+        yield f"{short_bytes(size):{_LABEL}}{footprint:>12}{used:>20,.1f}{share:>16.2%}"
+
+
+def _shades() -> str:
+    """Return characters from nothing to all, that the terminal's encoding has."""
+    try:
+        _SHADES.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _PLAIN
+    return _SHADES
+
+
+def heat_lines(heat: Heat, shades: str) -> Iterator[str]:
+    """Yield a map of accesses: time to the right, place downwards, gaps folded.
+
+    Shades are steps of the logarithm.
+    """
+    from pfnlab.portrait import folded
+    from pfnlab.units import short_bytes
+
+    rows = folded(heat, _MOST_ROWS)
+    most = max((int(row.counts.max()) for row in rows), default=1) or 1
+    yield f"where each of {len(rows)} rows begins, gaps left out; time to the right"
+    before = None
+    for row in rows:
+        # 0 is blank, the rest are steps of the logarithm
+        steps = [_step(int(count), most, len(shades) - 1) for count in row.counts]
+        gap = before is not None and row.first_area > before
+        mark = "┄" if gap and shades == _SHADES else ("-" if gap else " ")
+        place, line = short_bytes(row.begin_bytes), "".join(shades[step] for step in steps)
+        yield f"{place:>{_LABEL - 2}}{mark} {line}"
+        before = row.last_area + 1
+
+
+def _step(count: int, most: int, n_steps: int) -> int:
+    from math import ceil, log
+
+    if not count:
+        return 0
+    return max(1, ceil(n_steps * (log(count) + 1) / (log(most) + 1)))
