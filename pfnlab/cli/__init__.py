@@ -46,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _say(str(error))
         return FAILED if isinstance(error, FileError) else BAD_INPUT
+    except Exception as error:
+        if parsed.debug:
+            raise
+        _say(f"{type(error).__name__}: {error} (--debug shows where)")
+        return FAILED
     return status
 
 

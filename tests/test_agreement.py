@@ -1,0 +1,43 @@
+"""The table of many twins beside the simulator: rows, refusals, and that a difference is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pfnlab
+from pfnlab.reality import agreement
+from pfnlab.reality.limits import why_no_twin
+
+pytestmark = pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
+
+
+def test_every_setting_of_every_trace_agrees(root: Path) -> None:
+    shipped = pfnlab.load(root / "data/traces/pagecache.parquet", stream=False)
+    frame = agreement.agreement([shipped, *list(agreement.drawn())[:2]], n_events=400)
+    per_trace = len(agreement.SIZES) * len(agreement.SHARES)
+    assert frame.groupby("source").size().min() >= per_trace
+    assert (frame["differs"] == "").all()
+    assert (frame["pinned_skips"] > 0).any()
+    assert (frame["shootdowns"] > 0).any()
+
+
+def test_a_difference_is_shown_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agreement, "SIZES", agreement.SIZES[:1])
+    monkeypatch.setattr(agreement, "N_EVENTS", 100)
+    monkeypatch.setattr(agreement, "WORKLOADS", ("zipf",))
+    assert agreement.main([]) == 0
+    assert " runs, 0 differ" in capsys.readouterr().out
+    real = agreement.run_twin
+
+    def lying(*arguments: object, **options: object) -> object:
+        twin = real(*arguments, **options)  # type: ignore[arg-type]
+        object.__setattr__(twin, "minor_faults", twin.minor_faults + 1)
+        return twin
+
+    monkeypatch.setattr(agreement, "run_twin", lying)
+    assert agreement.main([]) == 1
+    assert "minor_faults" in capsys.readouterr().out
