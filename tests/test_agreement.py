@@ -9,6 +9,7 @@ import pytest
 import pfnlab
 from pfnlab.reality import agreement
 from pfnlab.reality.limits import why_no_twin
+from pfnlab.reality.twin import run_twin
 
 pytestmark = pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
 
@@ -31,13 +32,12 @@ def test_a_difference_is_shown_and_fails(
     monkeypatch.setattr(agreement, "WORKLOADS", ("zipf",))
     assert agreement.main([]) == 0
     assert " runs, 0 differ" in capsys.readouterr().out
-    real = agreement.run_twin
 
     def lying(*arguments: object, **options: object) -> object:
-        twin = real(*arguments, **options)  # type: ignore[arg-type]
+        twin = run_twin(*arguments, **options)  # type: ignore[arg-type]
         object.__setattr__(twin, "minor_faults", twin.minor_faults + 1)
         return twin
 
-    monkeypatch.setattr(agreement, "run_twin", lying)
+    monkeypatch.setattr("pfnlab.reality.agreement.run_twin", lying)
     assert agreement.main([]) == 1
     assert "minor_faults" in capsys.readouterr().out
