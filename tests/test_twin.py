@@ -40,6 +40,7 @@ def agrees(found: Twin) -> None:
     assert found.mismatches() == {}
     assert found.minor_faults == found.expected_minor_faults
     assert found.resident_bytes == found.result.resident_bytes
+    assert np.array_equal(found.resident_granules, found.predicted_granules)
 
 
 # --- Exact agreement ---------------------------------------------------------------------------
@@ -132,6 +133,20 @@ def test_a_huge_page_is_one_fault() -> None:
         assert found.minor_faults == found.result.faults == 30
 
 
+def test_small_pages_in_place_of_a_huge_one_are_noticed() -> None:
+    libc, disable_thp = libc_of(), 41
+    if libc.prctl(disable_thp, 1, 0, 0, 0) != 0:
+        pytest.skip("this process can't do without huge pages")
+    try:
+        params = pfnlab.Params(granule_bytes="2MiB", chunk_bytes="2MiB", threshold_bytes="8MiB")
+        found = run_twin(pfnlab.Trace(np.arange(0, 10 * 32768, 32768)), params, pages="huge")
+    finally:
+        libc.prctl(disable_thp, 0, 0, 0, 0)
+    agrees(found)
+    assert found.small_pages == found.result.faults == 10
+    assert found.minor_faults == 10 * 512
+
+
 def test_a_pass_is_one_call_where_the_kernel_takes_vectors() -> None:
     if not unmaps_by_vector():
         pytest.skip("this kernel does not")
@@ -149,7 +164,8 @@ def test_a_lie_of_the_simulator_is_seen() -> None:
     params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB", threshold_bytes="16KiB")
     found = run_twin(pfnlab.workload("uniform", n_events=100).trace(params), params)
     object.__setattr__(found, "minor_faults", found.minor_faults + 1)
-    assert set(found.mismatches()) == {"minor_faults"}
+    object.__setattr__(found, "resident_granules", found.resident_granules + 1)
+    assert set(found.mismatches()) == {"minor_faults", "resident_granules"}
 
 
 # --- Nothing is left behind --------------------------------------------------------------------
@@ -363,7 +379,7 @@ def test_refused_scattered_locks_that_run_out_of_mappings(monkeypatch: pytest.Mo
     params = pfnlab.Params(chunk_bytes="4KiB", threshold_bytes="1MiB")
     assert peak_locks(pinned(100, 2), params) == (100, 100)
     assert peak_locks(pinned(100, 1), params) == (100, 1)
-    most = limits._n_mappings() + 150
+    most = limits._n_mappings() + 64 + 100
     monkeypatch.setattr(limits, "_most_mappings", lambda: most)
     with pytest.raises(pfnlab.PfnlabError, match=r"scattered pins cut .*vm.max_map_count"):
         run_twin(pinned(100, 2), params)
@@ -385,7 +401,8 @@ def test_refused_a_range_beyond_the_address_space() -> None:
     limit = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (1 << 33, limit[1]))
     try:
-        with pytest.raises(pfnlab.ParameterError, match="must fit the address space"):
+        message = "region_bytes='1TiB': its vmemmap of 16 GiB must fit the address space"
+        with pytest.raises(pfnlab.ParameterError, match=message):
             run_twin(pfnlab.Trace(np.arange(3)), pfnlab.Params(region_bytes="1TiB"))
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)

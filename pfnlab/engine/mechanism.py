@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
@@ -97,6 +98,14 @@ class Mechanism:
     def results(self) -> list[Result]:
         """Return the counters, by their names."""
         return [_result(self.n_events, self.params, self.state)]
+
+    @property
+    def resident_granules(self) -> npt.NDArray[np.int64]:
+        """Return the indices of the granules that are resident, ascending, int64."""
+        words = np.flatnonzero(self.state.resident)  # few of many, in a large region
+        bits = np.unpackbits(self.state.resident[words].view(np.uint8), bitorder="little")
+        place = np.flatnonzero(bits)
+        return words[place // 64] * 64 + place % 64
 
     @property
     def reserve_taken(self) -> int:

@@ -17,8 +17,8 @@ from pfnlab.geometry import Geometry
 from pfnlab.kernels import locks
 from pfnlab.kernels.state import FREE
 from pfnlab.kernels.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise
-from pfnlab.params import Params
-from pfnlab.reality.range import HUGE_BYTES
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.reality.range import HUGE_BYTES, reserved
 from pfnlab.replayable import Replayable
 from pfnlab.units import short_bytes
 
@@ -26,6 +26,7 @@ OS_PAGE_BYTES = 4096
 #: Words of a descriptor that a twin writes: touched, references, and the marker of its page.
 LEAST_DESCRIPTOR_BYTES = 32
 _CAP_IPC_LOCK = 14
+_SLACK_MAPPINGS = 64
 _PROC = Path("/proc")
 
 
@@ -79,11 +80,27 @@ def check_twin(params: Params, pages: str, evict_by: str, neighbours: int) -> No
     if evict_by == "process_madvise" and not unmaps_by_vector():
         requirement = "this kernel must let a process unmap its own pages so (6.13)"
         raise ParameterError("evict_by", evict_by, requirement)
+    check_address_space(params)
     most = len(os.sched_getaffinity(0)) - 1
     if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 0:
         raise ParameterError("neighbours", neighbours, "must be a number of threads")
     if neighbours > most:
         raise ParameterError("neighbours", neighbours, f"must leave a CPU to the twin: {most}")
+
+
+def check_address_space(params: Params) -> None:
+    """Refuse a region whose vmemmap this process can't reserve; tried, and given back."""
+    try:
+        with reserved(vmemmap_bytes(params), huge=False):
+            pass
+    except PfnlabError as error:
+        region = PARAMETERS["region_bytes"].show(params.region_bytes)
+        raise ParameterError("region_bytes", region, str(error)) from None
+
+
+def vmemmap_bytes(params: Params) -> int:
+    """Return the bytes of the range to reserve: the vmemmap in whole chunks."""
+    return Geometry.of(params).n_chunks * params.chunk_bytes
 
 
 def check_locks(trace: Replayable, params: Params) -> None:
@@ -98,7 +115,8 @@ def check_locks(trace: Replayable, params: Params) -> None:
             f"once, {short_bytes(locked)}, and this process may lock {short_bytes(limit)} "
             f"(ulimit -l)"
         )
-    needed, allowed = 2 * n_runs + 1 + _n_mappings(), _most_mappings()
+    # Tables and neighbours' stacks are mapped later.
+    needed, allowed = 2 * n_runs + _SLACK_MAPPINGS + _n_mappings(), _most_mappings()
     if needed > allowed:
         raise PfnlabError(
             f"chunk_bytes={short_bytes(params.chunk_bytes)}: scattered pins cut the range into "

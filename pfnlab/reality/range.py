@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.errors import PfnlabError
 from pfnlab.units import short_bytes
 
 Words = npt.NDArray[np.int64]
@@ -43,11 +43,9 @@ def reserved(n_bytes: int, *, huge: bool) -> Iterator[Words]:
     start = libc.mmap(None, size, _PROT, flags, -1, 0)
     if start == _MAP_FAILED:
         why = os.strerror(ctypes.get_errno())
-        raise ParameterError(
-            "region_bytes",
-            short_bytes(n_bytes),
-            f"its vmemmap must fit the address space that this process may reserve ({why}; see "
-            "ulimit -v and vm.overcommit_memory)",
+        raise PfnlabError(
+            f"its vmemmap of {short_bytes(n_bytes)} must fit the address space that this process "
+            f"may reserve ({why}; see ulimit -v and vm.overcommit_memory)"
         )
     try:
         advice = mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from pfnlab.engine import replay
+from pfnlab.engine.feeding import drive
+from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.settling import Settler
 from pfnlab.errors import PfnlabError
 from pfnlab.geometry import WINDOW_BYTES, Geometry
@@ -28,11 +29,13 @@ from pfnlab.kernels.interpreted import interpreted
 from pfnlab.kernels.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WORDS
 from pfnlab.memory import check_fits
 from pfnlab.params import Params
-from pfnlab.reality.limits import check_locks, check_twin
+from pfnlab.reality.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
 from pfnlab.reality.neighbours import spinning, tlb_interrupts
 from pfnlab.reality.range import reserved, resident_granules
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+
+__all__ = ["Twin", "run_twin", "why_no_twin"]
 
 Pages = Literal["small", "huge"]
 Run = Callable[..., int]
@@ -50,8 +53,8 @@ class Twin:
     ----------
     result
         The counters of DESIGN 5, as of `pfnlab.replay`.
-    predicted
-        The simulator's.
+    predicted, predicted_granules
+        The simulator's counters, and the indices of the granules that it leaves resident.
     minor_faults
         What the kernel counted for the thread that ran the events.
     resident_granules
@@ -68,6 +71,7 @@ class Twin:
 
     result: Result
     predicted: Result
+    predicted_granules: npt.NDArray[np.int64]
     minor_faults: int
     resident_granules: npt.NDArray[np.int64]
     elapsed_ns: int
@@ -91,13 +95,19 @@ class Twin:
         return len(self.resident_granules) * self.result.params.granule_bytes
 
     def mismatches(self) -> dict[str, tuple[int | float, int | float]]:
-        """Return what differs, by name: what was predicted, and what happened."""
+        """Return what differs, by name: what was predicted, and what happened.
+
+        Of ``resident_granules`` it is how many either has, and how many both have. An interpreted
+        twin may show minor faults of the interpreter's own.
+        """
         expected, found = self.predicted.counts(), self.result.counts()
+        mine, kernels = self.predicted_granules, self.resident_granules
         expected |= {
             "minor_faults": self.expected_minor_faults,
-            "mincore_bytes": self.predicted.resident_bytes,
+            "resident_granules": len(np.union1d(mine, kernels)),
         }
-        found |= {"minor_faults": self.minor_faults, "mincore_bytes": self.resident_bytes}
+        common = len(np.intersect1d(mine, kernels))
+        found |= {"minor_faults": self.minor_faults, "resident_granules": common}
         return {
             name: (expected[name], found[name]) for name in found if expected[name] != found[name]
         }
@@ -136,7 +146,9 @@ def run_twin(
         For what the twin does not do, and as `pfnlab.replay`.
     """
     check_twin(params, pages, evict_by, neighbours)
-    predicted = replay(trace, params)
+    simulator = Mechanism(trace, params)
+    drive(trace, params, [simulator])
+    (predicted,) = simulator.results()
     check_fits(
         predicted.peak_resident_bytes + predicted.page_table_kept_bytes,
         "threshold_bytes",
@@ -145,13 +157,13 @@ def run_twin(
     )
     check_locks(trace, params)
     events = kernel.run if compiled else interpreted(kernel.run)
-    return _ran(trace, params, predicted, pages == "huge", evict_by, neighbours, events)
+    return _ran(trace, params, simulator, pages == "huge", evict_by, neighbours, events)
 
 
 def _ran(
     trace: Replayable,
     params: Params,
-    predicted: Result,
+    simulator: Mechanism,
     huge: bool,
     evict_by: EvictBy,
     neighbours: int,
@@ -161,7 +173,7 @@ def _ran(
     geometry = Geometry.of(params)
     tables = _tables(trace, geometry, params)
     with ExitStack() as stack:
-        words = stack.enter_context(reserved(geometry.n_chunks * params.chunk_bytes, huge=huge))
+        words = stack.enter_context(reserved(vmemmap_bytes(params), huge=huge))
         pidfd = -1
         if evict_by == "process_madvise":
             pidfd = os.pidfd_open(os.getpid())
@@ -175,7 +187,8 @@ def _ran(
     counts = tables.counts
     return Twin(
         result=_result(len(trace), params, [int(count) for count in counts]),
-        predicted=predicted,
+        predicted=simulator.results()[0],
+        predicted_granules=simulator.resident_granules,
         minor_faults=int(tables.seen[memory.MINOR_FAULTS]),
         resident_granules=resident,
         elapsed_ns=int(tables.seen[memory.ELAPSED_NS]),
