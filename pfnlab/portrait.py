@@ -16,6 +16,7 @@ from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Evidence, Replayable
 from pfnlab.requests import PUT
+from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 from pfnlab.units import KIB, MIB
 
@@ -127,7 +128,7 @@ def portrait(
         on_events(len(events.pfns))
     seen = follow(trace, params)
     on_events(len(trace))
-    times = trace.time_ns if isinstance(trace, Trace) else None
+    first_ns, last_ns = _times(trace)
     return Portrait(
         name=trace.name,
         evidence=trace.evidence,
@@ -137,7 +138,7 @@ def portrait(
         gets=seen.gets,
         puts=len(trace) - seen.accesses,
         atomic_accesses=seen.atomic_accesses,
-        seconds=float(np.ptp(times)) / 1e9 if times is not None and len(times) else None,
+        seconds=(last_ns - first_ns) / 1e9 if last_ns >= first_ns else None,
         n_pages=sketch.pages.footprint_bytes // params.descriptor_bytes,
         span_bytes=(sketch.highest - sketch.lowest + 1) * trace.page_bytes if len(trace) else 0,
         footprints={size: each.footprint_bytes for size, each in sketch.granules.items()},
@@ -152,12 +153,33 @@ def portrait(
 
 
 def _region(trace: Replayable) -> Params:
-    """Return a region that holds every pfn of the trace, as small as is known."""
-    if isinstance(trace, Trace) and trace.extent is not None:
-        size = (trace.extent[1] + 1) * trace.page_bytes
+    """Return the smallest region that holds every pfn of the trace.
+
+    A streamed one is read once for that: tables for any region would be far larger and slower.
+    """
+    if isinstance(trace, Trace):
+        last = trace.extent[1] if trace.extent else 0
     else:
-        size = int(PARAMETERS["region_bytes"].maximum)
-    return Params(region_bytes=size, page_bytes=trace.page_bytes)
+        most = PARAMETERS["region_bytes"].maximum
+        any_region = Params(region_bytes=most, page_bytes=trace.page_bytes)
+        pieces = trace.pieces(any_region, _PIECE_EVENTS)
+        last = max((int(events.pfns.max()) for events in pieces), default=0)
+    return Params(region_bytes=(last + 1) * trace.page_bytes, page_bytes=trace.page_bytes)
+
+
+def _times(trace: Replayable) -> tuple[int, int]:
+    """Return the earliest and the latest time; the latter is less if there are none."""
+    first, last = 0, -1
+    if isinstance(trace, StreamedTrace):
+        names = ["time_ns"] if "time_ns" in trace.dtypes else []
+        blocks = (b["time_ns"] for _, b in trace.blocks(names, _PIECE_EVENTS)) if names else ()
+    else:
+        times = trace.time_ns if isinstance(trace, Trace) else None
+        blocks = () if times is None or not len(times) else (times,)  # type: ignore[assignment]
+    for times in blocks:
+        low, high = int(times.min()), int(times.max())
+        first, last = (low, high) if last < first else (min(first, low), max(last, high))
+    return first, last
 
 
 def _miss_ratios(

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pfnlab
@@ -153,3 +154,15 @@ def test_head_names_operations(root: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["trace", "head", fixture, "-n", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"pfn": 0, "op": "GET", "atomic": False}
     assert main(["trace", "head", fixture, "-n", "-1"]) == 2
+
+
+def test_head_of_a_streamed_trace_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pfnlab.native.STREAM_SHARE", 0.0)
+    for n_events in (0, 150_000):
+        path = pfnlab.save(pfnlab.Trace(np.arange(n_events)), tmp_path / f"{n_events}.parquet")
+        assert main(["trace", "head", str(path), "-n", "140000", "--json"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == min(n_events, 140_000)
+        assert not lines or json.loads(lines[-1]) == {"pfn": 139_999}

@@ -16,7 +16,7 @@ IOMEM = """00001000-0009ffff : System RAM
 00100000-bfffffff : System RAM
   01000000-01ffffff : Kernel code
 100000000-2ffffffff : Persistent Memory
-  100000000-2ffffffff : namespace0.0
+  100000000-2ffffffff : System RAM (kmem)
 """
 
 
@@ -109,7 +109,19 @@ def test_nothing_at_all_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["host", "--root", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "descriptors  unknown" in said
+    assert "/proc/iomem can't be read" in said
     assert said.count("not known") == 3
+
+
+def test_absurd_sizes_are_no_failure(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        sys__bus__cxl__devices__region0__size="0xffffffffffffffff\n",
+        sys__devices__system__cpu__online="0-99999\n",
+        proc__self__smaps="KernelPageSize: 0 kB\n",
+        proc__vmstat="nr_memmap_boot_pages 1\n",
+    )
+    assert main(["host", "--root", str(tmp_path)]) == 0
 
 
 def test_garbage_is_no_failure(tmp_path: Path) -> None:

@@ -43,12 +43,16 @@ def _columns(trace: Any, n_events: int) -> dict[str, list[Any]]:
     """Return the first values of each column, operations by their names."""
     from pfnlab.streamed import StreamedTrace
 
+    columns: dict[str, list[Any]]
     if isinstance(trace, StreamedTrace):
-        names = list(trace.dtypes)
-        _, found = next(trace.blocks(names, max(n_events, 1)))
+        columns = {name: [] for name in trace.dtypes}
+        for start, block in trace.blocks(list(columns), 1 << 16):
+            for name, values in block.items():
+                columns[name] += values[: n_events - start].tolist()
+            if start + (1 << 16) >= n_events:
+                break
     else:
-        found = trace.columns()
-    columns = {name: column[:n_events].tolist() for name, column in found.items()}
+        columns = {name: values[:n_events].tolist() for name, values in trace.columns().items()}
     renamed = {"pfns": "pfn", "ops": "op", "cpus": "cpu"}
     columns = {renamed.get(name, name): values for name, values in columns.items()}
     if "op" in columns:

@@ -36,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pfnlab.formats import load
     from pfnlab.portrait import portrait
 
+    if arguments.output:
+        _check_picture(arguments.output)
     trace = load(arguments.file, **options_of(arguments))
     width = max(min(shutil.get_terminal_size((88, 24)).columns, 120) - _LABEL - 2, 20)
     total = _LOOKS * len(trace)
@@ -56,14 +58,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _save(found: Portrait, path: str) -> None:
-    from pfnlab import figures
+def _check_picture(path: str) -> str:
+    """Return the kind of picture that a path asks for."""
     from pfnlab.errors import ParameterError
-    from pfnlab.files import whole_file
 
     suffix = path.rpartition(".")[2]
     if suffix not in ("png", "svg", "pdf"):
         raise ParameterError("output", path, "must end in .png, .svg or .pdf")
+    return suffix
+
+
+def _save(found: Portrait, path: str) -> None:
+    from pfnlab import figures
+    from pfnlab.files import whole_file
+
+    suffix = _check_picture(path)
     with whole_file(path) as temporary:
         figures.heat_map(found).savefig(temporary, format=suffix, dpi=120)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.alternatives import schemes
-from pfnlab.params import Params
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.trace import Trace
 
 #: ``/proc/iomem`` ranges that hold descriptors, or could.
@@ -96,8 +96,9 @@ class Host:
             The rows of `pfnlab.schemes` that need no trace.
         """
         size = memory_bytes if memory_bytes is not None else self.memory_bytes
-        whole = max(size or 0, self.page_bytes) // self.page_bytes * self.page_bytes
-        params = Params(region_bytes=whole, page_bytes=self.page_bytes, n_cpus=self.n_cpus)
+        most = int(PARAMETERS["region_bytes"].maximum)
+        whole = min(max(size or 0, self.page_bytes), most) // self.page_bytes * self.page_bytes
+        params = Params(region_bytes=whole, page_bytes=self.page_bytes)
         empty = Trace(np.zeros(0, np.int64), page_bytes=self.page_bytes, name="host")
         return schemes(empty, params, names=SCHEMES)
 
@@ -154,7 +155,8 @@ class _Reader:
     def page_bytes(self) -> int:
         """Return the size of a base page: of ``/proc/self/smaps``' first mapping, or our own."""
         found = re.search(r"KernelPageSize:\s+(\d+) kB", self.text("proc/self/smaps") or "")
-        return int(found[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE")
+        size = int(found[1]) * 1024 if found else 0
+        return size if size >= 4096 else os.sysconf("SC_PAGE_SIZE")
 
     def n_cpus(self) -> int:
         """Return the CPUs that are online."""
@@ -175,15 +177,19 @@ class _Reader:
 
     def ranges(self) -> dict[str, int]:
         """Return the bytes of each kind of physical range."""
-        lines = (self.text("proc/iomem") or "").splitlines()
+        text = self.text("proc/iomem")
         found: dict[str, int] = {}
-        for line in lines:
+        counted = -1  # last address of the outermost range that was counted
+        for line in (text or "").splitlines():
             match = re.match(r"\s*([0-9a-f]+)-([0-9a-f]+) : (.*)", line)
             kind = next((k for k in _KINDS if match and match[3].startswith(k)), None)
-            if match and kind and int(match[2], 16):
+            if match and kind and counted < int(match[1], 16) <= int(match[2], 16) > 0:
                 size = int(match[2], 16) - int(match[1], 16) + 1
                 found[kind] = found.get(kind, 0) + size
-        if not found:
+                counted = int(match[2], 16)
+        if text is None:
+            self.unknown.append("physical ranges: /proc/iomem can't be read")
+        elif not found:
             self.unknown.append("physical ranges: /proc/iomem hides addresses from all but root")
         return found
 
@@ -210,7 +216,7 @@ class _Reader:
     def huge_pages(self) -> dict[int, int]:
         """Return the pages of each hugetlb pool by their size."""
         found = {}
-        for path in sorted((self.root / "sys/kernel/mm/hugepages").glob("hugepages-*kB")):
+        for path in sorted((self.root / "sys/kernel/mm/hugepages").glob("hugepages-[0-9]*kB")):
             size = int(re.sub(r"\D", "", path.name)) * 1024
             found[size] = self.number(f"sys/kernel/mm/hugepages/{path.name}/nr_hugepages") or 0
         return found
