@@ -51,7 +51,8 @@ def test_every_command_has_its_module_and_help(capsys: pytest.CaptureFixture[str
     ("words", "message"),
     [
         ([], "required: COMMAND"),
-        (["hots"], "invalid choice: 'hots'"),
+        (["hots"], "'hots' is no command; did you mean 'host'?"),
+        (["trace", "inof"], "'inof' is no command; did you mean 'info'?"),
         (["trace"], "required: COMMAND"),
         (["trace", "info"], "required: FILE"),
         (["host", "--jsn"], "unrecognized arguments: --jsn"),
@@ -71,6 +72,7 @@ def test_bad_input_is_2_and_one_line(tmp_path: Path) -> None:
         done.stderr == f"pfnlab: {tmp_path / 'absent'}: can't be read (No such file or directory)\n"
     )
     assert "Traceback" in run("--debug", "trace", "info", str(tmp_path / "absent")).stderr
+    assert "Traceback" in run("trace", "info", str(tmp_path / "absent"), "--debug").stderr
 
 
 def test_what_nobody_foresaw_is_1_and_one_line(

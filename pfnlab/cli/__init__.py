@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import pfnlab
-from pfnlab.errors import FileError, PfnlabError
+from pfnlab.errors import FileError, PfnlabError, near
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
 COMMANDS: dict[str, str] = {
@@ -31,6 +33,10 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    own = words[: words.index("--")] if "--" in words else words  # what follows is for a program
+    if "--debug" in own:  # before the command or after it
+        words.remove("--debug")
+        words.insert(0, "--debug")
     parsed = _parser(words).parse_args(words)
     try:
         status: int = parsed.run(parsed)
@@ -54,13 +60,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest command for one that there is not."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with 2."""
+        wrong = re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong:
+            known = re.findall(r"[\w-]+", wrong[2])
+            message = f"{wrong[1]!r} is no command; {near(wrong[1], known)}"
+        super().error(message)
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"pfnlab: {text}\n")
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser of all commands; only the one that is used has its arguments, and imports."""
-    parser = argparse.ArgumentParser(prog="pfnlab", description=pfnlab.__doc__.splitlines()[0])
+    parser = _Parser(prog="pfnlab", description=pfnlab.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"pfnlab {pfnlab.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     top = parser.add_subparsers(metavar="COMMAND", required=True)
