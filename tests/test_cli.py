@@ -17,6 +17,7 @@ import pytest
 import pfnlab
 from pfnlab import cli
 from pfnlab.cli import main
+from pfnlab.reality.limits import why_no_twin
 
 PFNLAB = [sys.executable, "-m", "pfnlab"]
 HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pyarrow")
@@ -110,11 +111,13 @@ def test_a_closed_pipe_is_quiet(root: Path) -> None:
         assert started.wait(60) == 0
 
 
+@pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
 def test_ctrl_c_is_130(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    with subprocess.Popen([*PFNLAB, "trace", "info", str(fifo)], stderr=subprocess.PIPE) as started:
-        threading.Event().wait(1.5)
+    environment = os.environ | {"PFNLAB_COSTS": str(tmp_path)}
+    with subprocess.Popen(
+        [*PFNLAB, "calibrate", "here"], stderr=subprocess.PIPE, env=environment
+    ) as started:
+        threading.Event().wait(4)
         started.send_signal(signal.SIGINT)
         _, errors = started.communicate(timeout=60)
     assert started.returncode == 130

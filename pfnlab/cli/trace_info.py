@@ -138,12 +138,12 @@ def heat_lines(heat: Heat, shades: str) -> Iterator[str]:
     from pfnlab.units import short_bytes
 
     rows = folded(heat, _MOST_ROWS)
-    most = max((int(row.counts.max()) for row in rows), default=1) or 1
+    touched = [int(count) for row in rows for count in row.counts if count]
+    least, most = min(touched, default=1), max(touched, default=1)
     yield f"where each of {len(rows)} rows begins, gaps left out; time to the right"
     before = None
     for row in rows:
-        # 0 is blank, the rest are steps of the logarithm
-        steps = [_step(int(count), most, len(shades) - 1) for count in row.counts]
+        steps = [_step(int(count), least, most, len(shades) - 1) for count in row.counts]
         gap = before is not None and row.first_area > before
         mark = "┄" if gap and shades == _SHADES else ("-" if gap else " ")
         place, line = short_bytes(row.begin_bytes), "".join(shades[step] for step in steps)
@@ -151,9 +151,10 @@ def heat_lines(heat: Heat, shades: str) -> Iterator[str]:
         before = row.last_area + 1
 
 
-def _step(count: int, most: int, n_steps: int) -> int:
-    from math import ceil, log
+def _step(count: int, least: int, most: int, n_steps: int) -> int:
+    """Return 0 for nothing, else a step of the logarithm from the least to the most."""
+    from math import log
 
-    if not count:
-        return 0
-    return max(1, ceil(n_steps * (log(count) + 1) / (log(most) + 1)))
+    if not count or least == most:
+        return n_steps if count else 0
+    return 1 + int((n_steps - 1) * log(count / least) / log(most / least) + 0.5)
