@@ -80,7 +80,7 @@ def _a_pass(row: pd.Series[Any], column: str) -> str:
 def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
     """T5, measured: first touches interrupt no other CPU, unmaps do (`pfnlab.reality.ipis`)."""
     require(frame, ["operation", "n_operations", "n_ipis", "running", "machine", "date"])
-    rows = frame.set_index("operation")
+    rows = frame[frame["operation"].notna()].set_index("operation")
     wanted = {"idle", "first touch", "unmap"}
     about: dict[str, Any] = {
         "kind": "measured",
