@@ -98,10 +98,10 @@ def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
     return Verdict(
         holds=bool(local and each["unmap"] >= IPIS_AN_UNMAP),
         evidence=(
-            f"{touch['machine']}, {touch['date']}: {touch['n_operations']:,} first touches sent "
-            f"{touch['n_ipis']:,} interrupts, {unmap['n_operations']:,} unmaps "
-            f"{unmap['n_ipis']:,}, as long a time without either {idle['n_ipis']:,}; the other "
-            f"thread had its CPU for {touch['running']:.0%}, {unmap['running']:.0%} and "
+            f"{touch['machine']}, {touch['date']}: {touch['n_operations']:,.0f} first touches sent "
+            f"{touch['n_ipis']:,.0f} interrupts, {unmap['n_operations']:,.0f} unmaps "
+            f"{unmap['n_ipis']:,.0f}, as long a time without either {idle['n_ipis']:,.0f}; the "
+            f"other thread had its CPU for {touch['running']:.0%}, {unmap['running']:.0%} and "
             f"{idle['running']:.0%} of the time."
         ),
         **about,

@@ -21,7 +21,7 @@ def reality(frame: pd.DataFrame) -> Figure:
     """Draw predicted against real counts and times, and faults and interrupts a page."""
     require(frame, _NEEDED)
     figure, (row,) = new_figure(
-        "Run for real: the counts are equal, time follows the costs, unmaps interrupt other CPUs",
+        "Run for real, beside what was predicted: faults, time, and what other CPUs notice",
         1, 3, 13.4, 4.3,
     )  # fmt: skip
     ran = frame[frame["n_events"] > 0]
@@ -57,8 +57,8 @@ def _diagonal(
     every = pd.concat([rows[predicted], rows[found]]).astype(float) / unit
     ends = [every.min() / 1.5, every.max() * 1.5]
     axes.plot(ends, ends, color=GREY, lw=1)
-    axes.annotate("equal", (ends[1], ends[1]), xytext=(-4, -2), textcoords="offset points",
-                  ha="right", va="top", fontsize=9, color=GREY)  # fmt: skip
+    axes.annotate("equal", (ends[0], ends[0]), xytext=(10, 0), textcoords="offset points",
+                  fontsize=9, color=GREY)  # fmt: skip
     if unit > 1:
         low, high = ([end * (1 + sign * _BAND) for end in ends] for sign in (-1, 1))
         axes.fill_between(ends, low, high, color=GREY, alpha=0.15, lw=0)
@@ -75,7 +75,7 @@ def _diagonal(
 
 def _others(axes: Axes, frame: pd.DataFrame) -> None:
     """Draw as bars what a page costs others: faults that shared touches take, and interrupts."""
-    axes.set(xlabel="a page", ylabel="")
+    axes.set(xlabel="faults taken, or interrupts received, a page", ylabel="")
     shared, sent = frame[frame["n_faults"].notna()], frame[frame["operation"].notna()]
     faults = shared["n_faults"].astype(float) / shared["n_pages"].astype(float)
     each = sent["n_ipis"].astype(float) / sent["n_operations"].astype(float)

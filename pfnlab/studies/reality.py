@@ -42,7 +42,7 @@ FEW: tuple[dict[str, Any], ...] = (
     {"granule_bytes": "64KiB", "chunk_bytes": "256KiB", "batch_chunks": 1},
 )
 #: First events of a source that are run: for counts, and for time, where few take too short.
-N_COUNTED, N_TIMED = 2_000, 10_000
+N_COUNTED, N_TIMED = 1_000, 4_000
 REPEATS = 3
 _N_PAGES, _N_RECORDED = 20_000, 2_000
 _OWN = ("runs", "differing", "minor_faults", "predicted_minor_faults", "predicted_ns",
@@ -70,7 +70,7 @@ class Calibrated:
 
 
 def calibrated(otherwise: str | Costs, repeats: int = REPEATS) -> Calibrated:
-    """Measure the costs of this machine; take `otherwise` where none runs, or only nonsense came."""
+    """Measure the costs of this machine; take `otherwise` where none runs, or a cost is below 0."""
     if (reason := why_no_twin()) is not None:
         return Calibrated(costs=costs_of(otherwise), spread=None, note=reason)
     found = calibrate(repeats=repeats)
