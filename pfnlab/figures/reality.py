@@ -62,8 +62,8 @@ def _diagonal(
     if unit > 1:
         low, high = ([end * (1 + sign * _BAND) for end in ends] for sign in (-1, 1))
         axes.fill_between(ends, low, high, color=GREY, alpha=0.15, lw=0)
-        axes.annotate(f"shaded: within {_BAND:.0%}", (0.04, 0.93), xycoords="axes fraction", fontsize=9,
-                      color=GREY)  # fmt: skip
+        axes.annotate(f"shaded: within {_BAND:.0%}", (0.04, 0.93), color=GREY,
+                      xycoords="axes fraction", fontsize=9)  # fmt: skip
     for source, some in rows.groupby("source", sort=False):
         colour, marker = styles[str(source)]
         x, y = (some[name].astype(float) / unit for name in (predicted, found))

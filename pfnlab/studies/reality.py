@@ -44,7 +44,7 @@ FEW: tuple[dict[str, Any], ...] = (
 #: First events of a source that are run: for counts, and for time, where few take too short.
 N_COUNTED, N_TIMED = 1_000, 4_000
 REPEATS = 3
-_N_PAGES, _N_RECORDED = 20_000, 2_000
+_N_PAGES, _N_RECORDED, _ATTEMPTS = 20_000, 2_000, 4
 _OWN = ("runs", "differing", "minor_faults", "predicted_minor_faults", "predicted_ns",
         "measured_ns", "event_ns", "spread", "n_threads", "n_pages", "n_faults", "operation",
         "n_operations", "n_ipis", "running", "machine", "date", "note")  # fmt: skip
@@ -172,9 +172,21 @@ def record(folder: Path, traces: list[Trace]) -> None:
     keys, figures = ["source", "evidence", "n_events"], [*_OWN[:4]]
     table = runs.groupby(keys, sort=False)[figures].sum().reset_index().assign(**here)
     table.to_csv(folder / "agreement.csv", index=False)
-    found = calibrated(DEFAULT_PRESET, calibration.REPEATS)
+    found = _quietest()
     times = validate(found.costs).assign(spread=found.spread, note=found.note, **here)
     times.round(4).to_csv(folder / "predicted_times.csv", index=False)
+
+
+def _quietest() -> Calibrated:
+    """Calibrate until no constant is noisy, a few times at most; return the least noisy."""
+    tried: list[Calibrated] = []
+    while len(tried) < _ATTEMPTS and not (tried and _spread(tried[-1]) <= calibration.MOST_SPREAD):
+        tried.append(calibrated(DEFAULT_PRESET, calibration.REPEATS))
+    return min(tried, key=_spread)
+
+
+def _spread(session: Calibrated) -> float:
+    return float("inf") if session.spread is None or session.note else session.spread
 
 
 def main(arguments: list[str]) -> int:
