@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ def counts_agree(frame: pd.DataFrame) -> Verdict:
     require(frame, [*_HERE, "runs", "differing", "minor_faults", "predicted_minor_faults"])
     rows = frame[frame["minor_faults"].notna()]
     findings = {name: _equal(some) for name, some in by_trace(rows)}
-    return joined(
+    verdict = joined(
         findings or {"no run": Finding(None, _why(frame, "counts"))},
         kind="measured",
         claim="M1",
@@ -32,6 +33,8 @@ def counts_agree(frame: pd.DataFrame) -> Verdict:
             "the resident set are what the simulator predicts, each one exactly"
         ),
     )
+    where = f"\nMeasured on {_where(rows)}." if findings else ""
+    return replace(verdict, evidence=f"{verdict.evidence}{where}")
 
 
 def _equal(rows: pd.DataFrame) -> Finding:
@@ -40,7 +43,7 @@ def _equal(rows: pd.DataFrame) -> Finding:
     return Finding(
         differing == 0 and faults == predicted,
         f"{differing} of {runs} runs of {rows['n_events'].max():,} events differ; the kernel "
-        f"counted {faults:,} minor faults, predicted {predicted:,} ({_where(rows)})",
+        f"counted {faults:,} minor faults, predicted {predicted:,}",
     )
 
 
