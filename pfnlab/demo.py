@@ -75,6 +75,16 @@ CHAPTERS = (
     Chapter("07_pins", (claims.pins_break_the_bound, claims.pins_are_independent), figures.pins),
     Chapter("08_pmem_and_gpu", (claims.serves_both,), figures.by_region),
     Chapter("09_is_lra_enough", (claims.lra_is_enough,), figures.order_losses),
+    Chapter(
+        "10_reality_check",
+        (),
+        figures.reality,
+        (
+            (claims.counts_agree, "agreement"),
+            (claims.times_are_predicted, "predicted_times"),
+            (claims.shared_touches_fault_again, "shared_faults"),
+        ),
+    ),
 )
 
 
@@ -115,9 +125,9 @@ def table(found: Mapping[str, Iterable[Verdict]]) -> str:
 
 
 def in_order(found: Mapping[str, Iterable[Verdict]]) -> list[tuple[Verdict, str]]:
-    """Return every verdict with its notebook, in the order of the claims' numbers."""
+    """Return every verdict with its notebook: the claims of the thread first, by number."""
     rows = [(verdict, notebook) for notebook, some in found.items() for verdict in some]
-    return sorted(rows, key=lambda row: int(row[0].claim.removeprefix("T")))
+    return sorted(rows, key=lambda row: (row[0].claim[0] != "T", int(row[0].claim[1:])))
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:

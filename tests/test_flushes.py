@@ -233,6 +233,9 @@ def test_a_measurement_of_interrupts_decides() -> None:
     assert claims.touches_send_no_ipis(measured(n_ipis=[3, 900, 900])).holds is False
     assert claims.touches_send_no_ipis(measured(n_ipis=[3, 4, 5])).holds is False
     assert claims.touches_send_no_ipis(measured(running=0.0)).holds is None
+    rarely = {"running": 0.3, "n_operations": 10_000}
+    assert claims.touches_send_no_ipis(measured(**rarely)).holds is None
+    assert claims.touches_send_no_ipis(measured(**rarely, n_ipis=[3, 900, 900])).holds is False
     assert claims.touches_send_no_ipis(measured().head(2)).holds is None
     for column in [str(name) for name in measured() if name != "seconds"]:
         with pytest.raises(pfnlab.PfnlabError, match=column):

@@ -19,6 +19,7 @@ from pfnlab.claims.flushes import (
 )
 from pfnlab.claims.orders import lra_is_enough, small_share_suffices
 from pfnlab.claims.pinning import pins_are_independent, pins_break_the_bound
+from pfnlab.claims.reality import counts_agree, shared_touches_fault_again, times_are_predicted
 from pfnlab.claims.sizes import bounded_dram, chunks_amortise, granules_trade
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
 
@@ -31,6 +32,7 @@ __all__ = [
     "bounded_dram",
     "ceiling_is_constant",
     "chunks_amortise",
+    "counts_agree",
     "device_costs_latency_and_wear",
     "establishing_is_local",
     "freed_dram_is_worth_little",
@@ -41,9 +43,11 @@ __all__ = [
     "pins_are_independent",
     "pins_break_the_bound",
     "serves_both",
+    "shared_touches_fault_again",
     "small_share_suffices",
     "static_takes_a_64th",
     "temporary_is_cheaper",
+    "times_are_predicted",
     "touches_send_no_ipis",
     "two_level_beats_demand",
     "verdicts",

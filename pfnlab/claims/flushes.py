@@ -25,6 +25,7 @@ CONSTANT_WITHIN = 2.0
 FLUSH_SIZES_APART = 8.0
 KERNEL_CEILING_PAGES = 33
 IPIS_A_TOUCH, IPIS_AN_UNMAP = 0.01, 0.1  # an unmap interrupts nobody while nobody runs
+LEAST_RUNNING = 0.5  # share of its time below which too few unmaps found the other thread running
 
 
 def establishing_is_local(frame: pd.DataFrame) -> Verdict:
@@ -80,7 +81,7 @@ def _a_pass(row: pd.Series[Any], column: str) -> str:
 def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
     """T5, measured: first touches interrupt no other CPU, unmaps do (`pfnlab.reality.ipis`)."""
     require(frame, ["operation", "n_operations", "n_ipis", "running", "machine", "date"])
-    rows = frame.set_index("operation")
+    rows = frame[frame["operation"].notna()].set_index("operation")
     wanted = {"idle", "first touch", "unmap"}
     about: dict[str, Any] = {
         "kind": "measured",
@@ -94,14 +95,16 @@ def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
         return Verdict(holds=None, evidence=needs, **about)
     each = rows["n_ipis"] / rows["n_operations"]
     local = max(each["first touch"] - each["idle"], 0.0) <= IPIS_A_TOUCH
+    sent = bool(each["unmap"] >= IPIS_AN_UNMAP)
+    unclear = local and not sent and float(rows["running"]["unmap"]) < LEAST_RUNNING
     touch, unmap, idle = (rows.loc[name] for name in ("first touch", "unmap", "idle"))
     return Verdict(
-        holds=bool(local and each["unmap"] >= IPIS_AN_UNMAP),
+        holds=None if unclear else bool(local and sent),
         evidence=(
-            f"{touch['machine']}, {touch['date']}: {touch['n_operations']:,} first touches sent "
-            f"{touch['n_ipis']:,} interrupts, {unmap['n_operations']:,} unmaps "
-            f"{unmap['n_ipis']:,}, as long a time without either {idle['n_ipis']:,}; the other "
-            f"thread had its CPU for {touch['running']:.0%}, {unmap['running']:.0%} and "
+            f"{touch['machine']}, {touch['date']}: {touch['n_operations']:,.0f} first touches sent "
+            f"{touch['n_ipis']:,.0f} interrupts, {unmap['n_operations']:,.0f} unmaps "
+            f"{unmap['n_ipis']:,.0f}, as long a time without either {idle['n_ipis']:,.0f}; the "
+            f"other thread had its CPU for {touch['running']:.0%}, {unmap['running']:.0%} and "
             f"{idle['running']:.0%} of the time."
         ),
         **about,

@@ -9,6 +9,7 @@ from pfnlab.figures.flushes import lazy_purge, shootdowns
 from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
 from pfnlab.figures.portrait import heat_map
+from pfnlab.figures.reality import reality
 from pfnlab.figures.steps import mechanism
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
@@ -26,6 +27,7 @@ __all__ = [
     "pareto_front",
     "pins",
     "png",
+    "reality",
     "region_size",
     "schemes",
     "shootdowns",

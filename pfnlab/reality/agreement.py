@@ -19,14 +19,15 @@ from tqdm import tqdm
 
 from pfnlab.formats import load
 from pfnlab.params import Params
-from pfnlab.reality.limits import unmaps_by_vector
+from pfnlab.reality.limits import OS_PAGE_BYTES, unmaps_by_vector
 from pfnlab.reality.twin import run_twin
 from pfnlab.trace import Trace
 from pfnlab.units import GIB
 from pfnlab.workloads import workload
 
+Sizes = dict[str, Any]
 #: Granule, chunk and batch of each run.
-SIZES: tuple[dict[str, Any], ...] = (
+SIZES: tuple[Sizes, ...] = (
     {"granule_bytes": "4KiB", "chunk_bytes": "4KiB"},
     {"granule_bytes": "4KiB", "chunk_bytes": "4KiB", "batch_chunks": 64},
     {"granule_bytes": "4KiB", "chunk_bytes": "64KiB", "batch_chunks": 4},
@@ -43,30 +44,36 @@ N_EVENTS = 10_000
 _REGION = "64GiB"
 
 
-def agreement(traces: Iterable[Trace], *, n_events: int = N_EVENTS) -> pd.DataFrame:
-    """Run the first `n_events` of every trace under every setting.
+def agreement(
+    traces: Iterable[Trace], *, n_events: int = N_EVENTS, sizes: Iterable[Sizes] | None = None
+) -> pd.DataFrame:
+    """Run the first `n_events` of every trace under every setting, with `sizes` or `SIZES`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a run: source, settings, ``faults``, ``minor_faults``, ``pinned_skips``,
-        ``shootdowns``, ``elapsed_ns``, and ``differs``: the names of what was not as predicted.
+        A row a run: source, evidence, ``n_events``, settings, ``faults``, ``minor_faults`` and what
+        was predicted for them, ``pinned_skips``, ``shootdowns``, ``elapsed_ns``, and ``differs``:
+        the names of what was not as predicted.
     """
-    settings = list(product(SIZES, SHARES, _evictions(), _neighbours()))
+    settings = list(product(sizes or SIZES, SHARES, _evictions(), _neighbours()))
     heads = [_head(trace, n_events) for trace in traces]
     rows = []
     for trace in tqdm(heads, desc="twins", unit="trace", disable=None):
-        for sizes, share, evict_by, neighbours in settings:
-            params = _params(trace, sizes, share)
+        for sized, share, evict_by, neighbours in settings:
+            params = _params(trace, sized, share)
             twin = run_twin(trace, params, evict_by=evict_by, neighbours=neighbours)
             rows.append(
                 {
                     "source": trace.name,
+                    "evidence": trace.evidence,
+                    "n_events": len(trace),
                     **{name: getattr(params, name) for name in _SHOWN},
                     "evict_by": evict_by,
                     "neighbours": neighbours,
                     "faults": twin.result.faults,
                     "minor_faults": twin.minor_faults,
+                    "predicted_minor_faults": twin.predicted.faults * _os_pages(params),
                     "pinned_skips": twin.result.pinned_skips,
                     "shootdowns": twin.result.shootdowns,
                     "elapsed_ns": twin.elapsed_ns,
@@ -76,7 +83,11 @@ def agreement(traces: Iterable[Trace], *, n_events: int = N_EVENTS) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-_SHOWN = ("granule_bytes", "chunk_bytes", "batch_chunks", "threshold_bytes")
+_SHOWN = ("region_bytes", "granule_bytes", "chunk_bytes", "batch_chunks", "threshold_bytes")
+
+
+def _os_pages(params: Params) -> int:
+    return params.granule_bytes // OS_PAGE_BYTES
 
 
 def _evictions() -> list[Any]:

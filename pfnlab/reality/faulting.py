@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ import numpy as np
 from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.kernels import lockstep
 from pfnlab.kernels.system_calls import USAGE_WORDS
-from pfnlab.reality.limits import why_no_twin
+from pfnlab.reality.limits import this_machine, why_no_twin
 from pfnlab.reality.range import reserved, resident_granules
 
 _PAGE_BYTES = 4096
@@ -101,8 +100,7 @@ def _measured(n_pages: int, n_threads: int) -> SharedFaults:
         n_pages=n_populated,
         n_faults=sum(faults),
         seconds=round(seconds, 3),
-        machine=f"{os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}",
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        **this_machine(),
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import mmap
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.reality.limits import this_machine
 from pfnlab.reality.neighbours import INTERRUPTS, pinned_to, spinning_on, tlb_interrupts
 
 PAGE_BYTES = 4096
@@ -126,8 +126,7 @@ def _counted(
         n_ipis=(tlb_interrupts() or 0) - before,
         seconds=round(seconds, 3),
         running=round(min(ran / seconds, 1.0), 3),
-        machine=f"{os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}",
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        **this_machine(),
     )
 
 

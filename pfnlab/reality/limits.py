@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +30,13 @@ LEAST_DESCRIPTOR_BYTES = 32
 _CAP_IPC_LOCK = 14
 _SLACK_MAPPINGS = 64
 _PROC = Path("/proc")
+
+
+def this_machine() -> dict[str, str]:
+    """Return what a measurement says of where and when: ``machine`` and ``date``."""
+    kernel = f"{platform.system()} {platform.release().split('-')[0]}"
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    return {"machine": f"{os.cpu_count()} CPUs, {kernel}", "date": today}
 
 
 def why_no_twin() -> str | None:

@@ -19,8 +19,9 @@ from pfnlab.trace import Trace
 from pfnlab.units import parse_bytes
 from pfnlab.workloads import workload
 
+Sizes = dict[str, Any]
 #: Granule, chunk and batch of each run; a batch is unmapped in one call where the kernel can.
-SIZES: tuple[dict[str, Any], ...] = (
+SIZES: tuple[Sizes, ...] = (
     {"granule_bytes": "4KiB", "chunk_bytes": "4KiB"},
     {"granule_bytes": "4KiB", "chunk_bytes": "64KiB"},
     {"granule_bytes": "4KiB", "chunk_bytes": "2MiB"},
@@ -41,7 +42,11 @@ def drawn() -> Iterator[Trace]:
         yield workload(family, n_events=N_EVENTS).trace(Params(region_bytes=_REGION))
 
 
-def validate(costs: Costs, traces: Iterable[Trace] | None = None) -> pd.DataFrame:
+def validate(
+    costs: Costs,
+    traces: Iterable[Trace] | None = None,
+    sizes: Iterable[Sizes] | None = None,
+) -> pd.DataFrame:
     """Run lookups for real and predict how long they take.
 
     References are left out: locking a chunk is how a twin pins it, and no part of the model.
@@ -49,11 +54,12 @@ def validate(costs: Costs, traces: Iterable[Trace] | None = None) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        A row a run: source, sizes, ``faults``, ``predicted_ns``, ``measured_ns`` (the median of
-        three) and ``error``, the share by which the first misses the second.
+        A row a run: source, evidence, ``n_events``, sizes, ``faults``, ``predicted_ns``,
+        ``measured_ns`` (the median of three) and ``error``, the share by which the first misses
+        the second.
     """
     heads = [_lookups(trace) for trace in (drawn() if traces is None else traces)]
-    runs = list(product(heads, SIZES, SHARES))
+    runs = list(product(heads, sizes or SIZES, SHARES))
     rows = [_compared(costs, *run) for run in tqdm(runs, desc="validating", disable=None)]
     return pd.DataFrame(rows)
 
@@ -67,7 +73,9 @@ def _compared(costs: Costs, trace: Trace, sizes: dict[str, Any], share: float) -
     measured = median(twin.elapsed_ns for twin in twins)
     return {
         "source": trace.name,
-        **{name: getattr(params, name) for name in (*sizes, "threshold_bytes")},
+        "evidence": trace.evidence,
+        "n_events": len(trace),
+        **{name: getattr(params, name) for name in ("region_bytes", *sizes, "threshold_bytes")},
         "faults": twins[0].result.faults,
         "shootdowns": twins[0].result.shootdowns,
         "predicted_ns": predicted,
@@ -87,11 +95,13 @@ def _params(trace: Trace, sizes: dict[str, Any], share: float) -> Params:
 def _lookups(trace: Trace) -> Trace:
     """Return the accesses of a trace, as lookups that can sleep."""
     accesses = trace.pfns if trace.ops is None else trace.pfns[trace.ops != PUT]
-    return _first(Trace(accesses, page_bytes=trace.page_bytes, name=trace.name), N_EVENTS)
+    about: Any = {"page_bytes": trace.page_bytes, "evidence": trace.evidence}
+    return _first(Trace(accesses, name=trace.name, **about), N_EVENTS)
 
 
 def _first(trace: Trace, n_events: int) -> Trace:
-    return Trace(trace.pfns[:n_events], page_bytes=trace.page_bytes, name=trace.name)
+    about: Any = {"page_bytes": trace.page_bytes, "evidence": trace.evidence}
+    return Trace(trace.pfns[:n_events], name=trace.name, **about)
 
 
 def errors(frame: pd.DataFrame) -> pd.DataFrame:
