@@ -164,7 +164,9 @@ class Foreign:
         if n_late:
             reading.counts["requests submitted late"] = n_late
         about["io_depth"] = str(self._io_depth(reading))
-        about["counts"] = "; ".join(f"{what}: {n:,}" for what, n in sorted(reading.counts.items()))
+        about["counts"] = "; ".join(
+            f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n
+        )
         self.provenance = {name: text for name, text in about.items() if text}
 
     def about(self) -> dict[str, Any]:

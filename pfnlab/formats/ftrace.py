@@ -18,7 +18,11 @@ from pfnlab.formats.patterns import Patterns
 from pfnlab.formats.reading import Int64s, Matched, Reading, fits, matched_lines, pass_over
 
 _HEAD = "{*}[{cpu:d}] {flags:w} {time:.9}: "
-_ENDS = (_HEAD + "{event:w}:{...}", "CPU:{cpu:d} [LOST {lost:d} EVENTS] ", "CPU:{cpu:d} [LOST {...}")
+_ENDS = (
+    _HEAD + "{event:w}:{...}",
+    "CPU:{cpu:d} [LOST {lost:d} EVENTS] ",
+    "CPU:{cpu:d} [LOST {...}",
+)
 _IRQS_OFF, _INTERRUPT, _PREEMPT_DEPTH, _LEAST_FLAGS = 0, 2, 3, 4
 _POINT = ord(".")
 #: Events by what they are read for, in the order in which a file is.

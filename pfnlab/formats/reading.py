@@ -292,9 +292,7 @@ def pass_over(
     reading.counts[what] += int((~mine).sum())
 
 
-def device_numbers(
-    reading: Reading, numbers: Int64s, named: Callable[[int], str] = str
-) -> Int64s:
+def device_numbers(reading: Reading, numbers: Int64s, named: Callable[[int], str] = str) -> Int64s:
     """Return the device indices of devices that have numbers, int64."""
     values, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     indices = np.zeros(len(values), np.int64)
