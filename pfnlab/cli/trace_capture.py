@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the program, and say what was recorded and what can't have been."""
-    from pfnlab.reality.capture import METHODS, capture, usable_method
+    from pfnlab.reality.capture import METHODS, capture, check, usable_method
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     method = usable_method() if arguments.method == "auto" else arguments.method
+    check(command, Path(arguments.output), method)
     how = METHODS[method]
     _say(f"{method} sees {how.sees}; it can't see {how.blind}")
     found = capture(command, arguments.output, method)

@@ -1,4 +1,4 @@
-"""ftrace of the page cache, real pfns: GET when a page enters, LOOKUP while there, PUT when it leaves.
+"""ftrace of the page cache: real pfns, GET when a page enters, PUT when it leaves, else LOOKUP.
 
 A folio of order n is 2**n pages; the LRU's events name its first page only. Counted and left out:
 pages that leave without having entered in the text, and LRU events of pages that are not in
@@ -48,11 +48,11 @@ def read(reading: Reading) -> Iterator[Accesses]:
         for row in np.flatnonzero(~good):
             what = f"must have a pfn below 2**44 and an order of at most {_MOST_ORDER}"
             reading.bad(f"line {lines.matched.line_numbers[row]}", what)
-        lines, order = lines.some(good), order[good]
-        ends = np.cumsum(1 << order) // _AT_ONCE
-        for part in np.unique(ends):
-            some = ends == part
-            cached, accesses = _happened(reading, cached, lines.some(some), 1 << order[some])
+        n_pages = np.where(good, 1 << np.where(good, order, 0), 0)
+        parts = np.cumsum(n_pages) // _AT_ONCE
+        for part in np.unique(parts):
+            some = good & (parts == part)
+            cached, accesses = _happened(reading, cached, lines.some(some), n_pages[some])
             if len(accesses.pfns):
                 times: Int64s = accesses.time_ns  # type: ignore[assignment]
                 began = int(times[0]) if began is None else began

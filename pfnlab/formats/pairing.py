@@ -28,6 +28,11 @@ class Halves(NamedTuple):
         """Keep some."""
         return Halves(*(column[rows] for column in self))
 
+    def before(self, others: Halves) -> Halves:
+        """Let others follow."""
+        joined: Any = (np.concatenate(pair) for pair in zip(self, others, strict=True))
+        return Halves(*joined)
+
 
 class Pairing:
     """Pairs each issue with the next completion of the same device, place and length.
@@ -44,12 +49,12 @@ class Pairing:
     def take(self, halves: Halves) -> tuple[Halves, Int64s]:
         """Take in what happens next; the requests that are whole, and when they complete."""
         flying = np.flatnonzero(self._complete_ns < 0)
-        every = Halves(*map(np.concatenate, zip(self._held.some(flying), halves, strict=True)))
+        every = self._held.some(flying).before(halves)
         opens, ended_at = self._pairs(every, len(flying))
         # The first opens are those that flew before: a request in flight is opened again by none.
         self._complete_ns[flying] = ended_at[: len(flying)]
         new = every.some(opens[len(flying) :])
-        self._held = Halves(*map(np.concatenate, zip(self._held, new, strict=True)))
+        self._held = self._held.before(new)
         self._complete_ns = np.concatenate([self._complete_ns, ended_at[len(flying) :]])
         self._give_up(len(self._complete_ns) - _MOST_HELD)
         waits = np.flatnonzero(self._complete_ns < 0)

@@ -18,8 +18,8 @@ import numpy as np
 
 from pfnlab.kernels import scan
 
-_PART = re.compile(r'\{(?P<name>\w+):(?P<kind>\+?d|x|\.\d+|w|t)\}|(?P<any>\{\*\})|(?P<quoted>\{"\})|'
-                   r"(?P<argument>\{[,)]\})|"
+_PART = re.compile(r"\{(?P<name>\w+):(?P<kind>\+?d|x|\.\d+|w|t)\}|(?P<any>\{\*\})|"
+                   r'(?P<quoted>\{"\})|(?P<argument>\{[,)]\})|'
                    r"(?P<rest>\{\.\.\.\})|(?P<blanks> +)|(?P<literal>[^{} ]+)")  # fmt: skip
 #: What each kind of field wants to find, for errors.
 _WANTED = {"d": "digits", "+d": "a number", "x": "hexadecimal digits", "w": "a word", "t": "text"}

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -91,7 +91,13 @@ def capture(command: Sequence[str], target: str | os.PathLike[str], method: str)
     check(command, path, method)
     how = METHODS[method]
     with _folder(path.parent) as folder:
-        status, text = how.record(command, folder)
+        try:
+            status, text = how.record(command, folder)
+        except OSError as error:
+            if isinstance(error, FileError):
+                raise
+            where = error.filename or folder
+            raise FileError(f"{where}: can't be used to record ({error.strerror})") from error
         if not text.exists() or not text.stat().st_size:
             return Captured(method=method, status=status, n_events=0, provenance={})
         n_events, provenance = _written(command, text, path, method)
@@ -145,7 +151,7 @@ def _written(
         return 0, {}
 
 
-def _about(command: Sequence[str], method: str, read: object) -> dict[str, str]:
+def _about(command: Sequence[str], method: str, read: Mapping[str, str]) -> dict[str, str]:
     """Say where the trace comes from; arguments and folders are nobody else's business."""
     how = METHODS[method]
     about = {
@@ -157,11 +163,10 @@ def _about(command: Sequence[str], method: str, read: object) -> dict[str, str]:
         "blind": how.blind,
         "program": f"pfnlab {pfnlab.__version__}",
     }
-    kept = dict(read) if isinstance(read, dict) else dict(read.items())  # type: ignore[attr-defined]
-    placed = kept.get("placed")
-    if placed:
-        about["placed"] = "; ".join(part.rpartition("/")[2] for part in placed.split("; "))
-    return about | {name: kept[name] for name in ("format", "notes", "counts") if name in kept}
+    if "placed" in read:
+        parts = read["placed"].split("; ")
+        about["placed"] = "; ".join(part.rpartition("/")[2] for part in parts)
+    return about | {name: read[name] for name in ("format", "notes", "counts") if name in read}
 
 
 @contextmanager
