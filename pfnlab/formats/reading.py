@@ -200,13 +200,22 @@ def matched_lines(
 
 def fits(patterns: Patterns, head: bytes) -> bool:
     """Whether the whole lines of a file's beginning fit a pattern, most of them, the first too."""
+    kinds = _kinds(patterns, head)
+    return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
+
+
+def n_fitting(patterns: Patterns, head: bytes) -> int:
+    """How many of the whole lines of a file's beginning fit a pattern."""
+    return int((_kinds(patterns, head) >= 0).sum())
+
+
+def _kinds(patterns: Patterns, head: bytes) -> Int64s:
     data = head if head.endswith(b"\n") else head[: head.rfind(b"\n") + 1] or head + b"\n"
     block, found = np.frombuffer(data, np.uint8), np.zeros(1, np.int64)
     lines = _lines(patterns)
     scan.scan(block, 0, len(block), patterns.program, lines, found)
     kinds = lines.kinds[: found[0]]
-    kinds = kinds[kinds != scan.BLANK]
-    return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
+    return kinds[kinds != scan.BLANK]
 
 
 def _lines(patterns: Patterns) -> scan.Lines:

@@ -25,6 +25,7 @@ from pfnlab.formats.reading import (
     device_words,
     fits,
     matched_lines,
+    n_fitting,
     pass_over,
     requests,
     texts,
@@ -69,14 +70,14 @@ def _patterns(prefix: int) -> Patterns:
     )
 
 
-def _prefix_of(head: bytes) -> int | None:
-    """Return what lines begin with, None if they are not strace's."""
-    return next((i for i in range(len(_PREFIXES)) if fits(_patterns(i), head)), None)
+def _prefix_of(head: bytes) -> int:
+    """Return what most lines begin with."""
+    return max(range(len(_PREFIXES)), key=lambda i: n_fitting(_patterns(i), head))
 
 
 def looks_so(head: bytes) -> bool:
     """Whether most of the first lines are of one of strace's forms."""
-    return _prefix_of(head) is not None
+    return any(fits(_patterns(i), head) for i in range(len(_PREFIXES)))
 
 
 def read(reading: Reading) -> Iterator[Requests]:
@@ -88,11 +89,11 @@ def read(reading: Reading) -> Iterator[Requests]:
         For a line that is none of strace's, or one with or without ``-T`` unlike those before.
     """
     prefix = _prefix_of(head_of(reading.path))
-    patterns = _patterns(0 if prefix is None else prefix)
+    patterns = _patterns(prefix)
     timed, began, took = "time" in patterns.columns, None, None
     reading.io_depth = 0
     for matched in matched_lines(reading, patterns):
-        body = matched.kinds // len(_PREFIXES[prefix or 0])
+        body = matched.kinds // len(_PREFIXES[prefix])
         calls = _calls(reading, patterns, matched, body)
         if not len(calls.kinds):
             continue
