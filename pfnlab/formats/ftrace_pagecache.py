@@ -21,13 +21,14 @@ FAMILY = "ftrace_pagecache"
 _FOLIO = "{*}pfn=0x{pfn:x} {*}order={order:d} "
 _PAGE = "{*}pfn=0x{pfn:x} ofs={ofs:d} "
 _LRU = "{*}pfn=0x{pfn:x} {...}"
+#: The most frequent first.
 _EVENTS = (
+    ("mm_lru_insertion: " + _LRU, LOOKUP),
+    ("mm_lru_activate: " + _LRU, LOOKUP),
     ("mm_filemap_add_to_page_cache: " + _FOLIO, GET),
     ("mm_filemap_add_to_page_cache: " + _PAGE, GET),
     ("mm_filemap_delete_from_page_cache: " + _FOLIO, PUT),
     ("mm_filemap_delete_from_page_cache: " + _PAGE, PUT),
-    ("mm_lru_insertion: " + _LRU, LOOKUP),
-    ("mm_lru_activate: " + _LRU, LOOKUP),
 )
 PATTERNS = ftrace.patterns_of([body for body, _ in _EVENTS])
 looks_so = ftrace.looks_so(FAMILY)

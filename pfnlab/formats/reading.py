@@ -214,8 +214,9 @@ def _kinds(patterns: Patterns, head: bytes) -> Int64s:
     block, found = np.frombuffer(data, np.uint8), np.zeros(1, np.int64)
     lines = _lines(patterns)
     scan.scan(block, 0, len(block), patterns.program, lines, found)
-    kinds = lines.kinds[: found[0]]
-    return kinds[kinds != scan.BLANK]
+    kinds: Int64s = lines.kinds[: found[0]]
+    told: Int64s = kinds[kinds != scan.BLANK]
+    return told
 
 
 def _lines(patterns: Patterns) -> scan.Lines:

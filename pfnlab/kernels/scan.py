@@ -36,8 +36,8 @@ Int64s = npt.NDArray[np.int64]
 # What became of a line, beside the number of its pattern.
 BLANK, BAD = -1, -2
 _MOST = 0x7FFFFFFFFFFFFFFF
-#: A SKIP that stopped too early is tried so often again: a name of 15 bytes has no more marks.
-_TRIES = 16
+#: A SKIP that stopped too early goes on for so many bytes: a task's name has 15.
+_REACH = 16
 _TAB, _LINE, _RETURN, _SPACE, _QUOTE, _HASH, _PLUS, _MINUS, _POINT = (
     9,
     10,
@@ -109,22 +109,24 @@ def match(block: Bytes, begin: int, end: int, program: Program, lines: Lines, li
     for pattern in range(len(program.starts) - 1):
         at = first
         operation, last = program.starts[pattern], program.starts[pattern + 1]
-        skip, again, tries = -1, first, 0  # the last SKIP, and where it looks if it must go on
+        skip, again, most = -1, first, first  # the last SKIP, where it goes on, and up to where
         while operation < last:
             after = step(block, at, end, program, operation, numbers)
             if after >= 0:
                 if program.operations[operation, 0] == SKIP:
-                    skip, again = operation, after
+                    skip, again, most = operation, after, min(end, after + _REACH)
                 at = after
                 operation += 1
                 continue
             if at > lines.failed_at[line]:
                 lines.failed_at[line] = at
                 lines.failed[line] = operation
-            tries += 1
-            if skip < 0 or operation == skip or tries == _TRIES:
+            if skip < 0:
                 break
-            operation, at = skip, again
+            again = step(block, again, most, program, skip, numbers)
+            if again < 0:
+                break
+            operation, at = skip + 1, again
         if operation == last:
             lines.kinds[line] = pattern
             return
