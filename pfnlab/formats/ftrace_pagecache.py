@@ -14,26 +14,22 @@ import numpy.typing as npt
 
 from pfnlab.formats import ftrace
 from pfnlab.formats.ftrace import Lines
-from pfnlab.formats.reading import Accesses, Int64s, Reading
+from pfnlab.formats.reading import Accesses, Int64s, Reading, texts
 from pfnlab.requests import GET, LOOKUP, PUT
 
 FAMILY = "ftrace_pagecache"
-_FOLIO = "{*}pfn=0x{pfn:x} {*}order={order:d} "
-_PAGE = "{*}pfn=0x{pfn:x} ofs={ofs:d} "
-_LRU = "{*}pfn=0x{pfn:x} {...}"
-#: The most frequent first.
-_EVENTS = (
-    ("mm_lru_insertion: " + _LRU, LOOKUP),
-    ("mm_lru_activate: " + _LRU, LOOKUP),
-    ("mm_filemap_add_to_page_cache: " + _FOLIO, GET),
-    ("mm_filemap_add_to_page_cache: " + _PAGE, GET),
-    ("mm_filemap_delete_from_page_cache: " + _FOLIO, PUT),
-    ("mm_filemap_delete_from_page_cache: " + _PAGE, PUT),
+_PFN = "{*}pfn=0x{pfn:x} "
+PATTERNS = ftrace.patterns_of(
+    [
+        "mm_lru_{lru:w}: " + _PFN + "{...}",
+        "mm_filemap_{filemap:w}: " + _PFN + "ofs={ofs:d} order={order:d} ",
+        "mm_filemap_{filemap:w}: " + _PFN + "ofs={ofs:d} ",
+    ]
 )
-PATTERNS = ftrace.patterns_of([body for body, _ in _EVENTS])
+_LRU, _FOLIO = 0, 1
 looks_so = ftrace.looks_so(FAMILY)
-_OPS = np.array([op for _, op in _EVENTS], np.uint8)
-_HAS_ORDER = np.array(["order=" in body for body, _ in _EVENTS])
+_OPS = {"add_to_page_cache": GET, "delete_from_page_cache": PUT}
+_OTHER = 3
 #: Largest folio, a hugetlb page of 1 GiB, and what no pfn reaches.
 _MOST_ORDER, _MOST_PFN = 18, 1 << 44
 #: Pages that are looked at together.
@@ -44,16 +40,17 @@ def read(reading: Reading) -> Iterator[Accesses]:
     """Yield the events of pages, times from the first."""
     cached, began = np.zeros(0, np.int64), None
     for lines in ftrace.lines_of(reading, PATTERNS, FAMILY):
-        order = np.where(_HAS_ORDER[lines.matched.kinds], lines.column("order"), 0)
-        good = (order <= _MOST_ORDER) & (lines.column("pfn") < _MOST_PFN)
-        for row in np.flatnonzero(~good):
-            what = f"must have a pfn below 2**44 and an order of at most {_MOST_ORDER}"
-            reading.bad(f"line {lines.matched.line_numbers[row]}", what)
-        n_pages = np.where(good, 1 << np.where(good, order, 0), 0)
+        ops = _ops_of(lines)
+        reading.counts["other events"] += int((ops == _OTHER).sum())
+        good = _are_pages(reading, lines) & (ops != _OTHER)
+        order = np.where(good & (lines.matched.kinds == _FOLIO), lines.column("order"), 0)
+        n_pages = np.where(good, 1 << order, 0)
         parts = np.cumsum(n_pages) // _AT_ONCE
         for part in np.unique(parts):
             some = good & (parts == part)
-            cached, accesses = _happened(reading, cached, lines.some(some), n_pages[some])
+            cached, accesses = _happened(
+                reading, cached, lines.some(some), ops[some], n_pages[some]
+            )
             if len(accesses.pfns):
                 times: Int64s = accesses.time_ns  # type: ignore[assignment]
                 began = int(times[0]) if began is None else began
@@ -61,15 +58,40 @@ def read(reading: Reading) -> Iterator[Accesses]:
     reading.counts["pages still cached at the end"] = len(cached)
 
 
+def _are_pages(reading: Reading, lines: Lines) -> npt.NDArray[np.bool_]:
+    """Whether each line names pages that can be."""
+    folios = lines.matched.kinds == _FOLIO
+    good = lines.column("pfn") < _MOST_PFN
+    good &= ~folios | (lines.column("order") <= _MOST_ORDER)
+    for row in np.flatnonzero(~good):
+        what = f"must have a pfn below 2**44 and an order of at most {_MOST_ORDER}"
+        reading.bad(f"line {lines.matched.line_numbers[row]}", what)
+    return good
+
+
+def _ops_of(lines: Lines) -> npt.NDArray[np.uint8]:
+    """Return what each line does to its pages."""
+    ops = np.full(len(lines.matched.kinds), LOOKUP, np.uint8)
+    filemap = lines.matched.kinds != _LRU
+    names, which = texts(lines.matched.some(filemap), lines.at["filemap"])
+    if names:
+        ops[filemap] = np.array([_OPS.get(name, _OTHER) for name in names], np.uint8)[which]
+    return ops
+
+
 def _happened(
-    reading: Reading, cached: Int64s, lines: Lines, n_pages: Int64s
+    reading: Reading,
+    cached: Int64s,
+    lines: Lines,
+    of_line: npt.NDArray[np.uint8],
+    n_pages: Int64s,
 ) -> tuple[Int64s, Accesses]:
     """Return the pages that are cached afterwards, and the events of pages known to be."""
     line = np.repeat(np.arange(len(n_pages)), n_pages)
     within = np.arange(len(line)) - np.repeat(np.cumsum(n_pages) - n_pages, n_pages)
-    pages, ops = lines.column("pfn")[line] + within, _OPS[lines.matched.kinds][line]
+    pages, ops = lines.column("pfn")[line] + within, of_line[line]
     was, cached = follow(cached, pages, ops)
-    _count(reading, lines, ops, was)
+    _count(reading, of_line, ops, was)
     kept = was | (ops == GET)
     at = line[kept]
     return cached, Accesses(
@@ -78,9 +100,12 @@ def _happened(
 
 
 def _count(
-    reading: Reading, lines: Lines, ops: npt.NDArray[np.uint8], was: npt.NDArray[np.bool_]
+    reading: Reading,
+    of_line: npt.NDArray[np.uint8],
+    ops: npt.NDArray[np.uint8],
+    was: npt.NDArray[np.bool_],
 ) -> None:
-    folios = np.bincount(_OPS[lines.matched.kinds], minlength=3)
+    folios = np.bincount(of_line, minlength=3)
     counts = {
         "folios added": folios[GET],
         "folios deleted": folios[PUT],

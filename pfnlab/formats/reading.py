@@ -159,6 +159,8 @@ class Matched(NamedTuple):
 
     def some(self, rows: npt.NDArray[np.bool_]) -> Matched:
         """Keep some lines."""
+        if rows.all():
+            return self
         return Matched(self.kinds[rows], self.numbers[rows], self.line_numbers[rows], self.block)
 
 
