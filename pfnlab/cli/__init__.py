@@ -21,6 +21,7 @@ from pfnlab.errors import FileError, PfnlabError, near
 COMMANDS: dict[str, str] = {
     "calibrate": "a cost preset from this machine",
     "host": "what this kernel pays for struct page, beside what each scheme would",
+    "trace capture": "run a program and keep what it touches as a trace",
     "trace convert": "make a native trace of a file of any known format",
     "trace head": "show the first events of a trace",
     "trace info": "show what a trace touches, when and how often",

@@ -102,7 +102,8 @@ class Foreign:
         if isinstance(first, Requests):
             timed = Timed(self.page_bytes)
             by_time = first.complete_ns is not None
-            found = timed.events(every) if by_time else self._by_depth(every)  # type: ignore[arg-type]
+            depth = self._io_depth(reading)
+            found = timed.events(every) if by_time else by_depth(every, depth, self.page_bytes)  # type: ignore[arg-type]
         else:
             found, timed = every, None  # type: ignore[assignment]
         for accesses in found:
@@ -117,8 +118,8 @@ class Foreign:
             )
         self._describe(reading, places, late)
 
-    def _by_depth(self, batches: Iterator[Requests]) -> Iterator[Accesses]:
-        return by_depth(batches, self.options.io_depth, self.page_bytes)
+    def _io_depth(self, reading: Reading) -> int:
+        return self.options.io_depth if reading.io_depth is None else reading.io_depth
 
     def _reading(self, on_bytes: Callable[[int], None] | None = None) -> Reading:
         return Reading(
@@ -162,8 +163,10 @@ class Foreign:
                 about["placed"] = places.starts(reading.devices)
         if n_late:
             reading.counts["requests submitted late"] = n_late
-        about["io_depth"] = str(self.options.io_depth)
-        about["counts"] = "; ".join(f"{what}: {n:,}" for what, n in sorted(reading.counts.items()))
+        about["io_depth"] = str(self._io_depth(reading))
+        about["counts"] = "; ".join(
+            f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n
+        )
         self.provenance = {name: text for name, text in about.items() if text}
 
     def about(self) -> dict[str, Any]:

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.errors import ParameterError, TraceError, near
-from pfnlab.formats import alibaba, mqsim, msr, offsets, oracle_general, spc, tencent, vscsi
+from pfnlab.formats import (
+    alibaba,
+    ftrace_block,
+    ftrace_faults,
+    ftrace_pagecache,
+    mqsim,
+    msr,
+    offsets,
+    oracle_general,
+    spc,
+    strace,
+    tencent,
+    vscsi,
+)
 from pfnlab.formats.patterns import Patterns
 from pfnlab.formats.reading import Accesses, Reading, Requests, fits
 from pfnlab.formats.sources import head_of
@@ -93,6 +106,31 @@ _FORMATS = (
         summary="libCacheSim oracleGeneral (binary)",
         looks_so=oracle_general.looks_so,
         read=oracle_general.read,
+    ),
+    Format(
+        name="strace",
+        summary="strace text: pread64, pwrite64, preadv2, ...",
+        looks_so=strace.looks_so,
+        read=strace.read,
+    ),
+    Format(
+        name="ftrace_pagecache",
+        summary="ftrace text: pages entering, touched in and leaving the page cache (real pfns)",
+        looks_so=ftrace_pagecache.looks_so,
+        read=ftrace_pagecache.read,
+        evidence="direct",
+    ),
+    Format(
+        name="ftrace_block",
+        summary="ftrace text: block_rq_issue and block_rq_complete",
+        looks_so=ftrace_block.looks_so,
+        read=ftrace_block.read,
+    ),
+    Format(
+        name="ftrace_faults",
+        summary="ftrace text: page_fault_user",
+        looks_so=ftrace_faults.looks_so,
+        read=ftrace_faults.read,
     ),
 )
 #: Every foreign format, by its name.

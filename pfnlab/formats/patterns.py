@@ -2,9 +2,10 @@
 
 A space stands for any blanks, or none. In braces stand a column and what it holds: ``d`` decimal
 digits, ``+d`` with a sign or not, ``x`` hexadecimal, ``.9`` a decimal fraction as so many decimal
-places (seconds as ns), ``w`` a word that ends at a blank or at the template's next character.
-Without a column: ``{*}`` is anything up to the template's next literal, ``{"}`` a quoted string,
-``{...}`` the rest of the line. All else stands for itself.
+places (seconds as ns), ``w`` a word that ends at a blank or at the template's next character,
+``t`` text that ends at the latter only. Without a column: ``{*}`` is anything up to the template's
+next literal, ``{"}`` a quoted string, ``{,}`` an argument of a call, ``{)}`` all its arguments that
+are left, ``{...}`` the rest of the line. All else stands for itself.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy as np
 
 from pfnlab.kernels import scan
 
-_PART = re.compile(r'\{(?P<name>\w+):(?P<kind>\+?d|x|\.\d+|w)\}|(?P<any>\{\*\})|(?P<quoted>\{"\})|'
+_PART = re.compile(r"\{(?P<name>\w+):(?P<kind>\+?d|x|\.\d+|w|t)\}|(?P<any>\{\*\})|"
+                   r'(?P<quoted>\{"\})|(?P<argument>\{[,)]\})|'
                    r"(?P<rest>\{\.\.\.\})|(?P<blanks> +)|(?P<literal>[^{} ]+)")  # fmt: skip
 #: What each kind of field wants to find, for errors.
-_WANTED = {"d": "digits", "+d": "a number", "x": "hexadecimal digits", "w": "a word"}
+_WANTED = {"d": "digits", "+d": "a number", "x": "hexadecimal digits", "w": "a word", "t": "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Patterns:
                 name, kind = part["name"], part["kind"]
                 if name and name not in columns:
                     columns[name] = width
-                    width += 3 if kind == "w" else 1
+                    width += 3 if kind in ("w", "t") else 1
                 column = columns.get(name, 0)
                 if part["blanks"]:
                     operations.append((scan.BLANKS, 0, 0, 0))
@@ -70,6 +72,8 @@ class Patterns:
                     operations.append((scan.REST, 0, 0, 0))
                 elif part["quoted"]:
                     operations.append((scan.QUOTED, 0, 0, 0))
+                elif part["argument"]:
+                    operations.append((scan.ARGUMENT, 0, int(part[0] == "{,}"), 0))
                 elif part["literal"]:
                     operations.append((scan.LITERAL, 0, len(literals), len(part[0])))
                     literals += part[0].encode()
@@ -79,7 +83,7 @@ class Patterns:
                     operations.append((scan.SKIP, 0, len(literals), len(sought)))
                     literals += sought
                 else:
-                    operations.append((*_field(kind, column, text), 0))
+                    operations.append(_field(kind, column, text))
                 wanted.append(_want(part, text))
             operations.append((scan.END, 0, 0, 0))
             wanted.append("the end of the line")
@@ -93,14 +97,14 @@ class Patterns:
         return cls(program, columns, max(width, 1), tuple(wanted))
 
 
-def _field(kind: str, column: int, after: str | None) -> tuple[int, int, int]:
-    if kind == "w":
-        return scan.WORD, column, ord(after[0]) if after else -1
+def _field(kind: str, column: int, after: str | None) -> tuple[int, int, int, int]:
+    if kind in ("w", "t"):
+        return scan.WORD, column, ord(after[0]) if after else -1, int(kind == "t")
     if kind == "x":
-        return scan.HEX, column, 0
+        return scan.HEX, column, 0, 0
     if kind.startswith("."):
-        return scan.SCALED, column, int(kind[1:])
-    return scan.DECIMAL, column, int(kind == "+d")
+        return scan.SCALED, column, int(kind[1:]), 0
+    return scan.DECIMAL, column, int(kind == "+d"), 0
 
 
 def _want(part: re.Match[str], after: str | None) -> str:
@@ -111,4 +115,6 @@ def _want(part: re.Match[str], after: str | None) -> str:
         return f"{after!r} somewhere" if after else "a blank"
     if part["quoted"]:
         return "a quoted string"
+    if part["argument"]:
+        return "arguments of a call"
     return repr(part[0]) if part["literal"] else "blanks"

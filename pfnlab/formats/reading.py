@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +59,8 @@ class Reading:
         What was left out and how often, for the provenance.
     on_bytes
         Told of bytes read, for progress.
+    io_depth
+        Set by a reader whose requests complete in a known order, instead of the one asked for.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Reading:
     counts: Counter[str] = field(default_factory=Counter)
     options: dict[str, Any] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda n: None
+    io_depth: int | None = None
 
     def bad(self, where: str, what: str) -> None:
         """Bear with a bad line or record, or refuse it.
@@ -154,6 +157,12 @@ class Matched(NamedTuple):
     line_numbers: Int64s  # from 1 on
     block: npt.NDArray[np.uint8]  # which words point into
 
+    def some(self, rows: npt.NDArray[np.bool_]) -> Matched:
+        """Keep some lines."""
+        if rows.all():
+            return self
+        return Matched(self.kinds[rows], self.numbers[rows], self.line_numbers[rows], self.block)
+
 
 def matched_lines(
     reading: Reading, patterns: Patterns, *, header: bool = False
@@ -193,13 +202,23 @@ def matched_lines(
 
 def fits(patterns: Patterns, head: bytes) -> bool:
     """Whether the whole lines of a file's beginning fit a pattern, most of them, the first too."""
+    kinds = _kinds(patterns, head)
+    return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
+
+
+def n_fitting(patterns: Patterns, head: bytes) -> int:
+    """How many of the whole lines of a file's beginning fit a pattern."""
+    return int((_kinds(patterns, head) >= 0).sum())
+
+
+def _kinds(patterns: Patterns, head: bytes) -> Int64s:
     data = head if head.endswith(b"\n") else head[: head.rfind(b"\n") + 1] or head + b"\n"
     block, found = np.frombuffer(data, np.uint8), np.zeros(1, np.int64)
     lines = _lines(patterns)
     scan.scan(block, 0, len(block), patterns.program, lines, found)
-    kinds = lines.kinds[: found[0]]
-    kinds = kinds[kinds != scan.BLANK]
-    return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
+    kinds: Int64s = lines.kinds[: found[0]]
+    told: Int64s = kinds[kinds != scan.BLANK]
+    return told
 
 
 def _lines(patterns: Patterns) -> scan.Lines:
@@ -263,12 +282,34 @@ def device_words(
     return indices[inverse.ravel()]
 
 
-def device_numbers(reading: Reading, numbers: Int64s) -> Int64s:
+def texts(matched: Matched, column: int) -> tuple[list[str], Int64s]:
+    """Return the different words of a column, and which of them each line has."""
+    numbers = matched.numbers
+    _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
+    found = []
+    for begin, length in numbers[first][:, [column + 1, column + 2]]:
+        found.append(matched.block[begin : begin + length].tobytes().decode("utf-8", "replace"))
+    return found, inverse.ravel()
+
+
+def pass_over(
+    reading: Reading, matched: Matched, what: str, column: int, ours: Collection[str]
+) -> None:
+    """Count lines of other things; those of our own fit none of their patterns, and so are bad."""
+    names, which = texts(matched, column)
+    mine = np.array([name in ours for name in names], np.bool_)[which] if names else which > 0
+    for row in np.flatnonzero(mine):
+        where = f"line {matched.line_numbers[row]}"
+        reading.bad(where, f"must be {names[which[row]]} as it is known, with all its fields")
+    reading.counts[what] += int((~mine).sum())
+
+
+def device_numbers(reading: Reading, numbers: Int64s, named: Callable[[int], str] = str) -> Int64s:
     """Return the device indices of devices that have numbers, int64."""
     values, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     indices = np.zeros(len(values), np.int64)
     for i in np.argsort(first):
-        indices[i] = reading.device_of(str(values[i]))
+        indices[i] = reading.device_of(named(int(values[i])))
     return indices[inverse]
 
 

@@ -25,16 +25,19 @@ Int64s = npt.NDArray[np.int64]
     DECIMAL,  # digits; a sign too if the argument is 1
     HEX,  # hexadecimal digits, after 0x or not
     SCALED,  # digits with a fraction or not, times ten to the argument
-    WORD,  # bytes up to the one that is the argument, a blank or the end: where, and their hash
+    WORD,  # bytes up to the first argument, a blank (unless the second is 1) or the end
     SKIP,  # all up to these bytes and past them
     QUOTED,  # a string in double quotes, with escapes, and "..." where it was cut
     REST,  # whatever is left
     END,  # nothing is left
-) = range(10)
+    ARGUMENT,  # up to the comma (if the argument is 1) or bracket that ends an argument of a call
+) = range(11)
 
 # What became of a line, beside the number of its pattern.
 BLANK, BAD = -1, -2
 _MOST = 0x7FFFFFFFFFFFFFFF
+#: A SKIP that stopped too early goes on for so many bytes: a task's name has 15.
+_REACH = 16
 _TAB, _LINE, _RETURN, _SPACE, _QUOTE, _HASH, _PLUS, _MINUS, _POINT = (
     9,
     10,
@@ -106,18 +109,27 @@ def match(block: Bytes, begin: int, end: int, program: Program, lines: Lines, li
     for pattern in range(len(program.starts) - 1):
         at = first
         operation, last = program.starts[pattern], program.starts[pattern + 1]
+        skip, again, most = -1, first, first  # the last SKIP, where it goes on, and up to where
         while operation < last:
             after = step(block, at, end, program, operation, numbers)
-            if after < 0:
+            if after >= 0:
+                if program.operations[operation, 0] == SKIP:
+                    skip, again, most = operation, after, min(end, after + _REACH)
+                at = after
+                operation += 1
+                continue
+            if at > lines.failed_at[line]:
+                lines.failed_at[line] = at
+                lines.failed[line] = operation
+            if skip < 0:
                 break
-            at = after
-            operation += 1
+            again = step(block, again, most, program, skip, numbers)
+            if again < 0:
+                break
+            operation, at = skip + 1, again
         if operation == last:
             lines.kinds[line] = pattern
             return
-        if at > lines.failed_at[line]:
-            lines.failed_at[line] = at
-            lines.failed[line] = operation
 
 
 @kernel
@@ -138,7 +150,7 @@ def step(block: Bytes, at: int, end: int, program: Program, operation: int, numb
     if code == HEX:
         return hexadecimal(block, at, end, numbers, column)
     if code == WORD:
-        return word(block, at, end, one, numbers, column)
+        return word(block, at, end, one, two == 1, numbers, column)
     if code == SKIP:
         while at < end:
             after = literal(block, at, end, program.literals, one, two)
@@ -148,6 +160,8 @@ def step(block: Bytes, at: int, end: int, program: Program, operation: int, numb
         return -1
     if code == QUOTED:
         return quoted(block, at, end)
+    if code == ARGUMENT:
+        return argument(block, at, end, one == 1)
     if code == REST:
         return end
     return end if at == end else -1
@@ -234,15 +248,43 @@ def hexadecimal(block: Bytes, at: int, end: int, numbers: Int64s, column: int) -
 
 
 @kernel
-def word(block: Bytes, at: int, end: int, stop: int, numbers: Int64s, column: int) -> int:
+def word(
+    block: Bytes, at: int, end: int, stop: int, blanks: bool, numbers: Int64s, column: int
+) -> int:
     """Match a word: its hash into its column, and first byte and length into the next two."""
     first = at
     value: Any = 0xCBF29CE484
-    while at < end and block[at] != stop and block[at] != _SPACE and block[at] != _TAB:
+    while at < end and block[at] != stop:
+        if not blanks and (block[at] == _SPACE or block[at] == _TAB):
+            break
         value = ((value ^ np.int64(block[at])) * 4194301) & 0xFFFFFFFFFF  # below 2**62
         at += 1
     numbers[column], numbers[column + 1], numbers[column + 2] = value, first, at - first
     return at if at > first else -1
+
+
+@kernel
+def argument(block: Bytes, at: int, end: int, comma: bool) -> int:
+    """Match an argument of a call, or all that are left: brackets are paired, strings opaque."""
+    depth = 0
+    while at < end:
+        byte = block[at]
+        if byte == _QUOTE:
+            after = quoted(block, at, end)
+            if after < 0:
+                return -1
+            at = after
+            continue
+        if byte == 40 or byte == 91 or byte == 123:  # ( [ {
+            depth += 1
+        elif byte == 41 or byte == 93 or byte == 125:  # ) ] }
+            if depth == 0:
+                return at
+            depth -= 1
+        elif byte == 44 and depth == 0 and comma:
+            return at
+        at += 1
+    return -1
 
 
 @kernel
