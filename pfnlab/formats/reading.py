@@ -97,8 +97,8 @@ class Reading:
                 at += len(block)
 
 
-#: Beyond any device: addresses and lengths that are no mistake lie below.
-_MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 40
+#: Beyond any device: addresses that are no mistake lie below; lengths as well, of 32 bits in Linux.
+_MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 32
 _MOST_DEVICES, _MOST_NS = 1 << 18, 1 << 62
 
 
@@ -122,7 +122,7 @@ def requests(
     Raises
     ------
     TraceError
-        For an offset of 64 PiB and more, a length of 1 TiB and more, or a time below 0, if more are
+        For an offset of 64 PiB and more, a length of 4 GiB and more, or a time below 0, if more are
         bad than may be; for 2**18 devices and more.
     """
     columns = Requests(offset_bytes, length_bytes, device, submit_ns, complete_ns)
