@@ -108,7 +108,9 @@ class Timed:
         for batch in batches:
             for start in range(0, len(batch.offset_bytes), _AT_ONCE):
                 yield from self._some(batch, slice(start, start + _AT_ONCE))
-        yield from self._happening(np.zeros(0, np.int64), np.ones(len(self._pending.due_ns), np.bool_))
+        yield from self._happening(
+            np.zeros(0, np.int64), np.ones(len(self._pending.due_ns), np.bool_)
+        )
 
     def _some(self, batch: Requests, some: slice) -> Iterator[Accesses]:
         """Take in requests, and return what happens until the last of them was submitted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException, Va
 
 
 def _zstd(file: IO[bytes]) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    stream: Any = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    return io.BufferedReader(stream, _READ_BYTES)  # its own read() leaks when it fails
 
 
 class _Xz:
