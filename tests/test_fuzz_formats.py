@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import pfnlab
 from pfnlab.formats import FORMATS
 from tests import fuzz_formats
 from tests.fuzz_formats import FOUND, fixtures, fuzz, little_memory, outcome
@@ -54,5 +55,5 @@ def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monke
     with little_memory():
         assert "KeyError" in ends_as(fails(KeyError("column")))
         assert "MemoryError" in ends_as(fails(MemoryError()))
-        assert "no file in" in ends_as(fails(fuzz_formats.pfnlab.TraceError("is bad")))
+        assert "no file in" in ends_as(fails(pfnlab.TraceError("is bad")))
         assert "took more than" in ends_as(hangs)
