@@ -14,6 +14,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ import pytest
 import pfnlab
 from pfnlab.cli import main
 from pfnlab.formats import completing, sources
+from pfnlab.formats.placing import Places
 
 LINE = b"8 1 0 8 1\n"
 FOLDER = Path(__file__).parent / "formats"
@@ -146,6 +148,31 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
             pfnlab.load(path)
         with pytest.raises(pfnlab.TraceError, match="must be a file, it is"):
             pfnlab.load(path, format="msr")
+
+
+@pytest.mark.parametrize("how", ["grows", "is replaced"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Devices are placed by what was found when the file was read first."""
+    path = tmp_path / "live.trace"
+    path.write_bytes(LINE)
+
+    class Changing(Places):
+        @classmethod
+        def of(cls, *arguments: Any) -> Places:
+            found = Places.of(*arguments)
+            if how == "grows":
+                with path.open("ab") as file:
+                    file.write(b"9 1 1099511627776 8 1\n")
+            else:
+                (tmp_path / "other").write_bytes(LINE)
+                (tmp_path / "other").replace(path)
+            return found
+
+    monkeypatch.setattr("pfnlab.formats.foreign.Places", Changing)
+    with pytest.raises(pfnlab.TraceError, match=r"live.trace: was changed while it was read"):
+        pfnlab.load(path)
 
 
 # --- Columns of a header -------------------------------------------------------------------------

@@ -20,9 +20,11 @@ from pfnlab.formats.completing import Timed, by_depth, check_io_depth
 from pfnlab.formats.known import Format, format_named, format_of
 from pfnlab.formats.placing import Devices, Places, only
 from pfnlab.formats.reading import Accesses, Reading, Requests, check_skip_bad
+from pfnlab.formats.sources import stamp_of
 from pfnlab.memory import available_bytes
 from pfnlab.native import STORED, save
 from pfnlab.native.folder import NpyFolder, NpyWriter
+from pfnlab.native.unchanged import Stamp
 from pfnlab.params import PARAMETERS
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
@@ -80,10 +82,12 @@ class Foreign:
     on_bytes: Callable[[int], None] = lambda n: None
     command: str = ""
     known: Format = field(init=False)
+    stamp: Stamp = field(init=False)
     provenance: dict[str, str] = field(default_factory=dict, init=False)
     counts: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
+        self.stamp = stamp_of(self.path)
         named = self.options.format
         self.known = format_of(self.path) if named is None else format_named(named)
 
@@ -133,6 +137,7 @@ class Foreign:
             page_bytes=self.page_bytes,
             options={"columns": self.options.columns},
             on_bytes=on_bytes or self.on_bytes,
+            stamp=self.stamp,
         )
 
     def _batches(self, reading: Reading) -> Iterator[Requests | Accesses]:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.sources import BLOCK_BYTES, opened, read_block
+from pfnlab.formats.sources import BLOCK_BYTES, opened, read_block, stamp_of
 from pfnlab.kernels import scan
+from pfnlab.native.unchanged import Stamp
 
 Int64s = npt.NDArray[np.int64]
 
@@ -59,6 +60,8 @@ class Reading:
         What was left out and how often, for the provenance.
     on_bytes
         Told of bytes read, for progress.
+    stamp
+        What the file must be like, if that is known.
     """
 
     path: Path
@@ -68,6 +71,7 @@ class Reading:
     counts: Counter[str] = field(default_factory=Counter)
     options: dict[str, Any] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda n: None
+    stamp: Stamp | None = None
 
     def bad(self, where: str, what: str) -> None:
         """Bear with a bad line or record, or refuse it.
@@ -88,10 +92,21 @@ class Reading:
         return self.devices.setdefault(name, len(self.devices))
 
     def blocks(self, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
-        """Yield the file's bytes, decompressed, and how many came before."""
+        """Yield the file's bytes, decompressed, and how many came before.
+
+        Raises
+        ------
+        TraceError
+            If the file is changed meanwhile: what was found when it was read first does not hold.
+        """
         with opened(self.path) as file:
             at = 0
-            while block := read_block(self.path, file, at, n_bytes):
+            while True:
+                block = read_block(self.path, file, at, n_bytes)
+                if self.stamp is not None and stamp_of(self.path) != self.stamp:
+                    raise TraceError(f"{self.path}: was changed while it was read, read it again")
+                if not block:
+                    break
                 yield at, block
                 self.on_bytes(len(block))
                 at += len(block)

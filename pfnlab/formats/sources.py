@@ -14,6 +14,8 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pfnlab.errors import TraceError
+from pfnlab.native import unchanged
+from pfnlab.native.unchanged import Stamp
 
 #: Bytes of one block, decompressed.
 BLOCK_BYTES = 1 << 22
@@ -75,6 +77,13 @@ def check_regular(path: Path) -> None:
     """Refuse a pipe or a device: it is read several times, and opening it may wait forever."""
     if path.exists() and not path.is_file():
         raise TraceError(f"{path}: must be a file, it is a folder, a pipe or a device")
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes when the file does."""
+    check_regular(path)
+    with unchanged.opened(path) as descriptor:
+        return unchanged.stamp_of(descriptor)
 
 
 @contextmanager
