@@ -8,6 +8,7 @@ import lzma
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -200,6 +201,24 @@ def test_a_header_that_names_two_things_is_refused_with_its_file(tmp_path: Path)
     (tmp_path / "b.csv").write_text(f"pfn\n1\n{2**52}\n")
     with pytest.raises(pfnlab.TraceError, match=r"b.csv: line 3: pfn must be below 2\*\*52"):
         pfnlab.load(tmp_path / "b.csv")
+
+
+# --- vscsi of version 2 ---------------------------------------------------------------------------
+
+
+def test_vscsi_of_version_2_is_read_as_that_of_version_1(tmp_path: Path) -> None:
+    """Made by hand: the fields of the fixture, in the order of the other version."""
+    one = list(struct.iter_unpack("<IIIHHQQ", (FOLDER / "vscsi.bin").read_bytes()))
+    two = [(op, 0x0200, sn, n, nsg, lbn, us, 77) for sn, n, nsg, op, _, lbn, us in one]
+    path = tmp_path / "two"
+    path.write_bytes(b"".join(struct.pack("<HHIIIQQQ", *record) for record in two))
+    found, wanted = pfnlab.load(path), pfnlab.load(FOLDER / "vscsi.bin")
+    assert found.provenance["format"] == "vscsi"
+    assert found.provenance["counts"] == wanted.provenance["counts"]
+    assert found.digest() == wanted.digest()
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(pfnlab.TraceError, match=r"byte 120: must be a whole record of 40 bytes"):
+        pfnlab.load(path)
 
 
 # --- Conversion ----------------------------------------------------------------------------------
