@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp, mkstemp
+from uuid import uuid4
 
 from pfnlab.errors import FileError
 
@@ -23,10 +23,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise FileError(f"{target}: can't be written, it exists and is no regular file")
     with _named(target):
-        handle, name = mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=_parent(target))
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        temporary = _parent(target) / f".{target.name}.{uuid4().hex}.tmp"
+        try:  # made inside, for Ctrl-C may come right after
+            temporary.touch(0o600, exist_ok=False)
             yield temporary
             sync(temporary)
             temporary.chmod(0o666 & ~_umask())
@@ -43,8 +42,9 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists():
         raise FileError(f"{target}: can't be written, it must not exist yet")
     with _named(target):
-        temporary = Path(mkdtemp(prefix=f".{target.name}.", dir=_parent(target)))
+        temporary = _parent(target) / f".{target.name}.{uuid4().hex}"
         try:
+            temporary.mkdir(0o700)
             yield temporary
             for file in temporary.iterdir():
                 sync(file)

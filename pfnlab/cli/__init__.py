@@ -1,6 +1,7 @@
 """The command line ``pfnlab``: a module a command, loaded when the command is used.
 
-A command's module has ``add_arguments(parser)`` and ``run(arguments) -> exit status``. Exit status:
+A command's module has ``add_arguments(parser)`` and ``run(arguments) -> exit status``; what was
+typed is in ``arguments.typed``. Exit status:
 0 done, 1 failed, 2 bad usage or input, 130 interrupted. Data goes to stdout, all else to stderr.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -96,5 +98,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if plain[: len(group) + 1] == command.split():
             module = import_module(f"{__name__}.{command.replace(' ', '_')}")
             module.add_arguments(added)
-            added.set_defaults(run=module.run)
+            added.set_defaults(run=module.run, typed=shlex.join(["pfnlab", *words]))
     return parser

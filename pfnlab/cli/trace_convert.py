@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from pfnlab.formats import is_native
-    from pfnlab.formats.foreign import Options, convert
+    from pfnlab.formats.foreign import Foreign, Options, convert
     from pfnlab.native import load_native, save
 
     source, target = Path(arguments.source), Path(arguments.target)
@@ -77,7 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
             def on_bytes(n_bytes: int) -> None:
                 bar.update(n_bytes)
 
-            convert(source, target, options, on_bytes)
+            foreign = Foreign(source, options, on_bytes, command=arguments.typed)
+            convert(foreign, target)
+        if n_bad := foreign.counts["bad, skipped"]:
+            sys.stderr.write(f"pfnlab: {source}: {n_bad:,} bad lines or records were skipped\n")
     trace = load_native(target, stream=True)
     counts = trace.provenance.get("counts", "")
     if arguments.json:

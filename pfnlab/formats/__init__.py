@@ -15,6 +15,7 @@ from pfnlab.errors import TraceError
 from pfnlab.formats.foreign import Foreign, Options
 from pfnlab.formats.known import FORMATS
 from pfnlab.formats.placing import Devices
+from pfnlab.formats.sources import check_regular
 from pfnlab.native import load_native
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
@@ -95,6 +96,7 @@ def is_native(path: Path) -> bool:
     """
     if path.is_dir():
         return True
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC

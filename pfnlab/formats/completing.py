@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from pfnlab.requests import GET, PUT
 
 #: Log2 of the pages that a device may have: 64 PiB of 4 KiB pages.
 DEVICE_SHIFT = 44
-#: Requests that are turned into events at once: a request may be of many pages.
-_AT_ONCE = 1 << 14
+#: Requests that are looked at at once, and pages after which their events are cut.
+_AT_ONCE, _PAGES_AT_ONCE = 1 << 14, 1 << 20
 
 
 def check_io_depth(io_depth: object) -> int:
@@ -49,19 +50,19 @@ def by_depth(batches: Iterator[Requests], io_depth: int, page_bytes: int) -> Ite
                 old = submit if submit is not None else np.zeros(0, np.int64)
                 submit = np.concatenate([old, batch.submit_ns[some]])
             new = np.arange(n_old, len(first))
-            yield _halves(first, n, submit, new, new - io_depth)
+            yield from _halves(first, n, submit, new, new - io_depth)
             kept = slice(max(len(first) - io_depth, 0), None)
             first, n = first[kept], n[kept]
             submit = submit[kept] if submit is not None else None
     if len(first):  # the last requests complete in order
         request = np.arange(len(first))
         when = None if submit is None else np.full(len(request), submit[-1])
-        yield _expanded(first, n, when, request, np.ones(len(first), np.bool_))
+        yield from _expanded(first, n, when, request, np.ones(len(first), np.bool_))
 
 
 def _halves(
     first: Int64s, n: Int64s, submit: Int64s | None, submitted: Int64s, completed: Int64s
-) -> Accesses:
+) -> Iterator[Accesses]:
     """Let each submission be followed by the completion that falls due, if there is one."""
     order = np.stack([submitted, completed], axis=1).ravel()
     completes = np.tile(np.array([False, True]), len(submitted))
@@ -72,16 +73,20 @@ def _halves(
 
 def _expanded(
     first: Int64s, n: Int64s, when: Int64s | None, request: Int64s, completes: npt.NDArray[np.bool_]
-) -> Accesses:
-    halves = whole.Halves(request=request, completes=completes)
-    pages, half = whole.expand(halves, first, n)
-    done = halves.completes[half]
-    return Accesses(
-        pfns=pages,
-        ops=np.where(done, PUT, GET).astype(np.uint8),
-        atomic=done,
-        time_ns=None if when is None else when[half],
-    )
+) -> Iterator[Accesses]:
+    """Yield the events of halves, in pieces of bounded size: a request may be of 2**20 pages."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(n[request]) // _PAGES_AT_ONCE)) + 1
+    for start, stop in pairwise([0, *cuts.tolist(), len(request)]):
+        part = request[start:stop]
+        halves = whole.Halves(request=np.arange(len(part)), completes=completes[start:stop])
+        pages, half = whole.expand(halves, first[part], n[part])
+        done = halves.completes[half]
+        yield Accesses(
+            pfns=pages,
+            ops=np.where(done, PUT, GET).astype(np.uint8),
+            atomic=done,
+            time_ns=None if when is None else when[start + half],
+        )
 
 
 class Timed:
@@ -102,10 +107,12 @@ class Timed:
         """Yield the events of all requests."""
         for batch in batches:
             for start in range(0, len(batch.offset_bytes), _AT_ONCE):
-                yield self._some(batch, slice(start, start + _AT_ONCE))
-        yield self._happening(np.zeros(0, np.int64), np.ones(len(self._pending.due_ns), np.bool_))
+                yield from self._some(batch, slice(start, start + _AT_ONCE))
+        yield from self._happening(
+            np.zeros(0, np.int64), np.ones(len(self._pending.due_ns), np.bool_)
+        )
 
-    def _some(self, batch: Requests, some: slice) -> Accesses:
+    def _some(self, batch: Requests, some: slice) -> Iterator[Accesses]:
         """Take in requests, and return what happens until the last of them was submitted."""
         first, n = _page_runs(batch, some, self.page_bytes)
         submit, complete = (np.asarray(time)[some] for time in (batch.submit_ns, batch.complete_ns))
@@ -122,7 +129,7 @@ class Timed:
         now = (pending.due_ns == self._now_ns) & ~pending.at_once
         return self._happening(came, (pending.due_ns < self._now_ns) | now)
 
-    def _happening(self, came: Int64s, goes: npt.NDArray[np.bool_]) -> Accesses:
+    def _happening(self, came: Int64s, goes: npt.NDArray[np.bool_]) -> Iterator[Accesses]:
         """Return the submissions of the last ``len(came)`` requests and the completions of some."""
         pending = self._pending
         new = np.arange(len(goes) - len(came), len(goes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from pfnlab.formats.completing import Timed, by_depth, check_io_depth
 from pfnlab.formats.known import Format, format_named, format_of
 from pfnlab.formats.placing import Devices, Places, only
 from pfnlab.formats.reading import Accesses, Reading, Requests, check_skip_bad
+from pfnlab.formats.sources import stamp_of
 from pfnlab.memory import available_bytes
 from pfnlab.native import STORED, save
 from pfnlab.native.folder import NpyFolder, NpyWriter
+from pfnlab.native.unchanged import Stamp
 from pfnlab.params import PARAMETERS
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
@@ -69,15 +72,22 @@ class Options:
 
 @dataclass(slots=True)
 class Foreign:
-    """A foreign file, and what its events are, once they were read."""
+    """A foreign file, and what its events are, once they were read.
+
+    `on_bytes` is told of bytes read; `command`, what was typed, goes into the provenance.
+    """
 
     path: Path
     options: Options
     on_bytes: Callable[[int], None] = lambda n: None
+    command: str = ""
     known: Format = field(init=False)
+    stamp: Stamp = field(init=False)
     provenance: dict[str, str] = field(default_factory=dict, init=False)
+    counts: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
+        self.stamp = stamp_of(self.path)
         named = self.options.format
         self.known = format_of(self.path) if named is None else format_named(named)
 
@@ -128,6 +138,7 @@ class Foreign:
             page_bytes=self.page_bytes,
             options={"columns": self.options.columns},
             on_bytes=on_bytes or self.on_bytes,
+            stamp=self.stamp,
         )
 
     def _batches(self, reading: Reading) -> Iterator[Requests | Accesses]:
@@ -154,6 +165,7 @@ class Foreign:
             "origin": f"{self.known.summary}: {self.path.name}",
             "format": self.known.name,
             "source_sha256": _sha256(self.path),
+            "command": self.command,
         }
         if self.known.evidence == "proxy":
             about["notes"] = f"page = address // {self.page_bytes}, as a pfn under DAX"
@@ -167,6 +179,7 @@ class Foreign:
         about["counts"] = "; ".join(
             f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n
         )
+        self.counts = reading.counts
         self.provenance = {name: text for name, text in about.items() if text}
 
     def about(self) -> dict[str, Any]:
@@ -230,22 +243,23 @@ class Foreign:
             raise FileError(f"{folder.parent}: can't be written ({error.strerror})") from error
 
 
-def convert(path: Path, target: Path, options: Options, on_bytes: Callable[[int], None]) -> int:
-    """Write a foreign file as a native trace, in bounded memory; the number of events.
+def convert(foreign: Foreign, target: Path) -> None:
+    """Write a foreign file as a native trace, in bounded memory.
 
     Raises
     ------
     TraceError
         For what is bad in the file, or a target of another suffix.
     FileError
-        If the disk is full or the folder read-only; nothing is left under the final name.
+        If the disk is full or the folder read-only, or a folder of that name is there; nothing is
+        left under the final name.
     """
     if target.suffix not in ("", ".parquet"):
         raise TraceError(f"{target}: suffix must be .parquet, or none for a folder of .npy columns")
-    foreign = Foreign(path, options, on_bytes)
+    if target.is_dir() or (target.exists() and not target.suffix):
+        raise FileError(f"{target}: can't be written, it must not exist yet")
     with foreign.spooled(target.parent) as trace:
         save(trace, target)
-        return len(trace)
 
 
 def _sha256(path: Path) -> str:

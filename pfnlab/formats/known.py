@@ -97,7 +97,7 @@ _FORMATS = (
     ),
     Format(
         name="vscsi",
-        summary="VMware vscsi block trace (binary, version 1)",
+        summary="VMware vscsi block trace (binary, versions 1 and 2)",
         looks_so=vscsi.looks_so,
         read=vscsi.read,
     ),

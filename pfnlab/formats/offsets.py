@@ -12,9 +12,18 @@ import numpy as np
 
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.reading import Accesses, Reading, Requests, matched_lines, requests, times
+from pfnlab.formats.reading import (
+    Accesses,
+    Int64s,
+    Reading,
+    Requests,
+    matched_lines,
+    requests,
+    times,
+)
 from pfnlab.formats.sources import head_of
 
+_MOST_PFNS = 1 << 52
 #: What a column may be called, by what it is.
 NAMES = {
     "offset": "offset",
@@ -51,7 +60,7 @@ def read(reading: Reading) -> Iterator[Requests | Accesses]:
         raise TraceError(
             f"{reading.path}: line 1: must be a header that names offset or pfn; or say columns="
         )
-    known = _known(names, given is not None)
+    known = _known(reading, names, given is not None)
     line = head.split(b"\n", 1)[0].decode("ascii", "replace")
     separator = _separator(line)
     fields = [
@@ -59,16 +68,17 @@ def read(reading: Reading) -> Iterator[Requests | Accesses]:
     ]  # a column that is passed over ends at the next separator
     if fields[-1] == "{*}":
         fields[-1] = "{...}"
-    glue = " " if separator is None else f" {separator} "
-    if glue == " ":
-        fields = [field.replace("{*}", "{_:w}") for field in fields]
-    patterns = Patterns.of([glue.join(fields) + " "])
+    if separator is None:
+        template = " ".join(fields).replace("{*}", "{_:w}")
+    else:  # no blank after {*}: it ends at what stands next
+        template = f" {separator} ".join(fields).replace("{*} ", "{*}")
+    patterns = Patterns.of([template + " "])
     at = patterns.columns
     for matched in matched_lines(reading, patterns, header=True):
         column = {name: matched.numbers[:, place] for name, place in at.items()}
         time = column.get("time_ns")
         if "pfn" in at:
-            yield Accesses(pfns=column["pfn"], time_ns=time)
+            yield _lookups(reading, matched.line_numbers, column["pfn"], time)
             continue
         length = column.get("length", np.ones(len(column["offset"]), np.int64))
         yield requests(
@@ -76,12 +86,20 @@ def read(reading: Reading) -> Iterator[Requests | Accesses]:
         )
 
 
+def _lookups(reading: Reading, numbers: Int64s, pfns: Int64s, time: Int64s | None) -> Accesses:
+    """Return lookups, without pfns that no address space has."""
+    good = pfns < _MOST_PFNS
+    for row in np.flatnonzero(~good):
+        reading.bad(f"line {numbers[row]}", f"pfn must be below 2**52, it is {pfns[row]}")
+    return Accesses(pfns=pfns[good], time_ns=None if time is None else time[good])
+
+
 def _separator(line: str) -> str | None:
     """Return what separates fields; None are blanks."""
     return next((mark for mark in (",", ";") if mark in line), None)
 
 
-def _known(names: list[str], given: bool) -> list[str]:
+def _known(reading: Reading, names: list[str], given: bool) -> list[str]:
     """Return what each column is."""
     if given:
         for name in names:
@@ -91,5 +109,8 @@ def _known(names: list[str], given: bool) -> list[str]:
     if ("offset" in known) == ("pfn" in known) or len({*known} - {"_"}) < len(known) - known.count(
         "_"
     ):
-        raise ParameterError("columns", names, "must name offset or pfn, each column once")
+        requirement = "must name offset or pfn, each column once"
+        if given:
+            raise ParameterError("columns", names, requirement)
+        raise TraceError(f"{reading.path}: line 1: the header {requirement}, it has {names}")
     return known

@@ -54,13 +54,12 @@ class Places:
     def starts(self, devices: dict[str, int]) -> str:
         """Say at which page each device begins."""
         of_device = (1 << DEVICE_SHIFT) // self.area_pages
-        texts = []
-        for name, index in devices.items():
-            mine = np.flatnonzero(self.areas // of_device == index)
-            if len(mine):
-                base = int(self.to[mine[0]] - self.areas[mine[0]] % of_device)
-                texts.append(f"{name} at page {base * self.area_pages}")
-        return "; ".join(texts)
+        touched, firsts = np.unique(self.areas // of_device, return_index=True)
+        bases = (self.to[firsts] - self.areas[firsts] % of_device) * self.area_pages
+        begins = dict(zip(touched.tolist(), bases.tolist(), strict=True))
+        return "; ".join(
+            f"{name} at page {begins[index]}" for name, index in devices.items() if index in begins
+        )
 
 
 def _areas(batch: Requests, page_bytes: int, area_pages: int) -> Int64s:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.formats.patterns import Patterns
-from pfnlab.formats.sources import BLOCK_BYTES, opened, read_block
+from pfnlab.formats.sources import BLOCK_BYTES, opened, read_block, stamp_of
 from pfnlab.kernels import scan
+from pfnlab.native.unchanged import Stamp
 
 Int64s = npt.NDArray[np.int64]
 
@@ -61,6 +62,8 @@ class Reading:
         Told of bytes read, for progress.
     io_depth
         Set by a reader whose requests complete in a known order, instead of the one asked for.
+    stamp
+        What the file must be like, if that is known.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class Reading:
     options: dict[str, Any] = field(default_factory=dict)
     on_bytes: Callable[[int], None] = lambda n: None
     io_depth: int | None = None
+    stamp: Stamp | None = None
 
     def bad(self, where: str, what: str) -> None:
         """Bear with a bad line or record, or refuse it.
@@ -91,17 +95,28 @@ class Reading:
         return self.devices.setdefault(name, len(self.devices))
 
     def blocks(self, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
-        """Yield the file's bytes, decompressed, and how many came before."""
+        """Yield the file's bytes, decompressed, and how many came before.
+
+        Raises
+        ------
+        TraceError
+            If the file is changed meanwhile: what was found when it was read first does not hold.
+        """
         with opened(self.path) as file:
             at = 0
-            while block := read_block(self.path, file, at, n_bytes):
+            while True:
+                block = read_block(self.path, file, at, n_bytes)
+                if self.stamp is not None and stamp_of(self.path) != self.stamp:
+                    raise TraceError(f"{self.path}: was changed while it was read, read it again")
+                if not block:
+                    break
                 yield at, block
                 self.on_bytes(len(block))
                 at += len(block)
 
 
-#: Beyond any device: addresses and lengths that are no mistake lie below.
-_MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 40
+#: Beyond any device: addresses that are no mistake lie below; lengths as well, of 32 bits in Linux.
+_MOST_OFFSET, _MOST_LENGTH = 1 << 56, 1 << 32
 _MOST_DEVICES, _MOST_NS = 1 << 18, 1 << 62
 
 
@@ -125,7 +140,7 @@ def requests(
     Raises
     ------
     TraceError
-        For an offset of 64 PiB and more, a length of 1 TiB and more, or a time below 0, if more are
+        For an offset of 64 PiB and more, a length of 4 GiB and more, or a time below 0, if more are
         bad than may be; for 2**18 devices and more.
     """
     columns = Requests(offset_bytes, length_bytes, device, submit_ns, complete_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,22 +14,76 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pfnlab.errors import TraceError
+from pfnlab.native import unchanged
+from pfnlab.native.unchanged import Stamp
 
 #: Bytes of one block, decompressed.
 BLOCK_BYTES = 1 << 22
+#: Memory that decompressing xz may take, four times what its level 9 does; zstd keeps to 128 MiB.
+_XZ_BYTES, _READ_BYTES = 1 << 28, 1 << 16
 #: What a compressed file that is cut or damaged raises, by who reads it.
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError)
 
 
 def _zstd(file: IO[bytes]) -> Any:
-    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    stream: Any = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    return io.BufferedReader(stream, _READ_BYTES)  # its own read() leaks when it fails
+
+
+class _Xz:
+    """Streams of xz one after another, in bounded memory; `lzma.LZMAFile` has no limit.
+
+    It also passes over, in silence, all that follows a stream and is none.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._stream = _xz_stream()
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return some bytes, none at the end only."""
+        part = b""
+        while not part:
+            data = b""
+            if self._stream.eof:
+                if not (data := self._next_stream()):
+                    return b""
+                self._stream = _xz_stream()
+            elif self._stream.needs_input and not (data := self._file.read(_READ_BYTES)):
+                raise EOFError("ends within a stream")
+            part = self._stream.decompress(data, n_bytes)
+        return part
+
+    def _next_stream(self) -> bytes:
+        """Return the first bytes of the next stream, past the zeros that may stand before it."""
+        data = self._stream.unused_data.lstrip(b"\0")
+        while not data and (read := self._file.read(_READ_BYTES)):
+            data = read.lstrip(b"\0")
+        return data
+
+
+def _xz_stream() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_BYTES)
 
 
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"\x28\xb5\x2f\xfd": _zstd,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\xfd7zXZ\0": _Xz,
 }
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a pipe or a device: it is read several times, and opening it may wait forever."""
+    if path.exists() and not path.is_file():
+        raise TraceError(f"{path}: must be a file, it is a folder, a pipe or a device")
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes when the file does."""
+    check_regular(path)
+    with unchanged.opened(path) as descriptor:
+        return unchanged.stamp_of(descriptor)
 
 
 @contextmanager
@@ -40,6 +95,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     TraceError
         If it can't be read.
     """
+    check_regular(path)
     try:
         with path.open("rb") as file:
             head = file.read(8)
