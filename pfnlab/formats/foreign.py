@@ -134,7 +134,7 @@ class Foreign:
         batches = self.known.read(reading)
         if self.options.devices in ("apart", "packed"):
             return batches
-        return only(reading, batches, self.options.devices)  # type: ignore[arg-type]
+        return only(reading, batches, self.options.devices)
 
     def _places(self) -> Places | None:
         """Look through the file for the areas that its devices touch; None if it names none."""
@@ -163,7 +163,7 @@ class Foreign:
         if n_late:
             reading.counts["requests submitted late"] = n_late
         about["io_depth"] = str(self.options.io_depth)
-        about["counts"] = "; ".join(f"{what}: {n:,}" for what, n in sorted(reading.counts.items()))
+        about["counts"] = "; ".join(f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n)
         self.provenance = {name: text for name, text in about.items() if text}
 
     def about(self) -> dict[str, Any]:

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfnlab.errors import ParameterError, TraceError, near
-from pfnlab.formats import alibaba, mqsim, msr, offsets, oracle_general, spc, tencent, vscsi
+from pfnlab.formats import (
+    alibaba,
+    blkparse,
+    damon,
+    lackey,
+    mqsim,
+    msr,
+    offsets,
+    oracle_general,
+    perf_script,
+    spc,
+    tencent,
+    vscsi,
+)
 from pfnlab.formats.patterns import Patterns
 from pfnlab.formats.reading import Accesses, Reading, Requests, fits
 from pfnlab.formats.sources import head_of
@@ -93,6 +106,47 @@ _FORMATS = (
         summary="libCacheSim oracleGeneral (binary)",
         looks_so=oracle_general.looks_so,
         read=oracle_general.read,
+    ),
+    Format(
+        name="blkparse",
+        summary="blkparse text: issues and completions of block requests",
+        looks_so=blkparse.looks_so,
+        read=blkparse.read,
+    ),
+    Format(
+        name="perf_block",
+        summary="perf script text: block:block_rq_issue and block_rq_complete",
+        looks_so=perf_script.looks_so(perf_script.BLOCK, b"block:block_rq_"),
+        read=perf_script.read_block,
+    ),
+    Format(
+        name="perf_pagecache",
+        summary="perf script text: pfns of filemap:, pagemap: and page_ref: events",
+        looks_so=perf_script.looks_so(
+            perf_script.PAGECACHE, b"filemap:mm_filemap_", b"pagemap:mm_lru_", b"page_ref:page_ref_"
+        ),
+        read=perf_script.read_pagecache,
+        evidence="direct",
+    ),
+    Format(
+        name="perf_faults",
+        summary="perf script text: exceptions:page_fault_* and page-faults with addresses",
+        looks_so=perf_script.looks_so(
+            perf_script.FAULTS, b"exceptions:page_fault_", b" page-faults:"
+        ),
+        read=perf_script.read_faults,
+    ),
+    Format(
+        name="lackey",
+        summary="valgrind --tool=lackey --trace-mem=yes: loads and stores",
+        looks_so=lackey.looks_so,
+        read=lackey.read,
+    ),
+    Format(
+        name="damon",
+        summary="DAMON: damon:damon_aggregated lines, or damo's raw report",
+        looks_so=damon.looks_so,
+        read=damon.read,
     ),
 )
 #: Every foreign format, by its name.
