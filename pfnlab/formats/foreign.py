@@ -163,7 +163,8 @@ class Foreign:
         if n_late:
             reading.counts["requests submitted late"] = n_late
         about["io_depth"] = str(self.options.io_depth)
-        about["counts"] = "; ".join(f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n)
+        counts = [f"{what}: {n:,}" for what, n in sorted(reading.counts.items()) if n]
+        about["counts"] = "; ".join(counts)
         self.provenance = {name: text for name, text in about.items() if text}
 
     def about(self) -> dict[str, Any]:

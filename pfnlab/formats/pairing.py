@@ -94,7 +94,7 @@ def _completed(reading: Reading, held: _Issues, halves: Halves) -> _Issues:
     rows = _Issues(*both)
     completes = np.concatenate([np.zeros(n_held, np.bool_), halves.completes])
     # A row per half in flight or new; in each group of equals the order is that of the lines.
-    open_ = np.flatnonzero((rows.complete_ns == _NEVER))
+    open_ = np.flatnonzero(rows.complete_ns == _NEVER)
     order = open_[np.lexsort((rows.n_sectors[open_], rows.sector[open_], rows.device[open_]))]
     key = np.stack([rows.device[order], rows.sector[order], rows.n_sectors[order]])
     same = np.zeros(len(order), np.bool_)

@@ -29,7 +29,12 @@ from pfnlab.formats.reading import (
 
 _AT = "{*}[{cpu:d}] {time:.9}: "
 #: What is no event of the family: other events, with a CPU or without, and stacks (-g).
-_OTHER = [_AT + "{...}", "{_comm:w} {_pid:w} {time:.9}: {...}", "{_ip:x} {*} ({...}"]
+_OTHER = [
+    _AT + "{...}",
+    "{_comm:w} {_pid:w} {time:.9}: {...}",
+    "{_ip:x} {*} ({...}",
+    "ffff{_ip:x} {*} ({...}",
+]
 _REQUEST = "({*}) {sector:d} + {sectors:d} {...}"
 
 BLOCK = Patterns.of(
@@ -58,12 +63,20 @@ _MOST_ORDER = 20
 
 _SAMPLE = ("{_comm:w} {_pid:w} {time:.9}: {_period:d} ", "{_comm:w} {_pid:w} {time:.9}: ",
            "{*}[{_cpu:d}] {time:.9}: {_period:d} ", "{*}[{_cpu:d}] {time:.9}: ")  # fmt: skip
+#: Where the access came from: the program, or the kernel, whose addresses need 64 bits.
+_FROM = ("{ip:x} {...}", "ffff{ip:x} {...}")
 _FAULTS = [
-    *(_AT + f"exceptions:page_fault_{who}: address=0x{{address:x}} {{...}}"
-      for who in ("user", "kernel")),
-    *(sample + f"{event}: {{address:x}} {{*}}) {{ip:x}} {{...}}"
-      for sample in _SAMPLE for event in ("page-faults", "page-faults:u")),
-]  # fmt: skip
+    *(
+        _AT + f"exceptions:page_fault_{who}: address=0x{{address:x}} {{...}}"
+        for who in ("user", "kernel")
+    ),
+    *(
+        sample + f"{event}: {{address:x}} {{*}}) {came}"
+        for sample in _SAMPLE
+        for event in ("page-faults", "page-faults:u")
+        for came in _FROM
+    ),
+]
 _NO_ADDRESS = [
     _AT + "exceptions:page_fault_{...}",
     *(sample + "page-faults:{...}" for sample in _SAMPLE),

@@ -10,9 +10,7 @@ import numpy.typing as npt
 from pfnlab.formats.reading import Matched
 
 
-def where(
-    matched: Matched, column: int, is_so: Callable[[str], bool]
-) -> npt.NDArray[np.bool_]:
+def where(matched: Matched, column: int, is_so: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
     """Return for each line whether its word in `column` is so, bool."""
     numbers = matched.numbers
     _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
