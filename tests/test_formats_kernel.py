@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -221,6 +222,11 @@ def cut(n: int, at: list[int]) -> Iterator[slice]:
     return (slice(*pair) for pair in pairwise(ends))
 
 
+def some(halves: Halves, part: slice) -> Halves:
+    columns: Any = (column[part] for column in halves)
+    return Halves(*columns)
+
+
 @given(HALVES, st.lists(st.integers(0, 40), max_size=4))
 def test_pairs_are_those_of_a_dictionary(
     rows: list[tuple[bool, int, int, int]], at: list[int]
@@ -231,19 +237,11 @@ def test_pairs_are_those_of_a_dictionary(
         np.arange(n), columns[1], columns[2], columns[3], 10 * np.arange(n), columns[0] == 1
     )
     reading = Reading(Path("x"))
-    parts = (Halves(*(column[part] for column in all_)) for part in cut(n, at))
-    found = [
-        request
-        for batch in paired(reading, parts)
-        for request in zip(
-            batch.device.tolist(),
-            batch.offset_bytes.tolist(),
-            batch.length_bytes.tolist(),
-            batch.submit_ns.tolist(),
-            batch.complete_ns.tolist(),
-            strict=True,
-        )
-    ]
+    parts = (some(all_, part) for part in cut(n, at))
+    found: list[tuple[int, ...]] = []
+    for batch in paired(reading, parts):
+        columns_: Any = (batch.device, batch.offset_bytes, batch.length_bytes, *batch[3:])
+        found += zip(*(column.tolist() for column in columns_), strict=True)
     flying: dict[tuple[int, int, int], int] = {}
     wanted = []
     again = alone = 0
@@ -273,9 +271,8 @@ def test_a_lost_completion_does_not_hold_all_back(monkeypatch: pytest.MonkeyPatc
     done = np.concatenate([[False], np.tile([False, True], n)])
     all_ = Halves(lines, lines * 0, sector, lines * 0 + 8, lines, done)
     reading = Reading(Path("x"))
-    parts = [Halves(*(column[part] for column in all_)) for part in cut(len(lines), [*range(200)])]
-    held = [len(batch.lines) if hasattr(batch, "lines") else len(batch.offset_bytes)
-            for batch in paired(reading, iter(parts))]  # fmt: skip
+    parts = [some(all_, part) for part in cut(len(lines), [*range(200)])]
+    held = [len(batch.offset_bytes) for batch in paired(reading, iter(parts))]
     assert sum(held) == n
     assert max(held) <= 9
     assert reading.counts["requests issued, not completed"] == 1
@@ -293,11 +290,10 @@ def test_cached_pages_are_those_of_a_set(rows: list[tuple[int, int, int]], at: l
     n = np.where(what >= 2, 1, n)
     reading = Reading(Path("x"))
     parts = (Folios(what[p], first[p], n[p], n[p], n[p]) for p in cut(len(rows), at))
-    found = [
-        event
-        for some in PageCache(reading).events(parts)
-        for event in zip(some.pfns.tolist(), some.ops.tolist(), strict=True)
-    ]
+    found: list[Event] = []
+    for accesses in PageCache(reading).events(parts):
+        ops = cast(Any, accesses.ops)
+        found += zip(accesses.pfns.tolist(), ops.tolist(), strict=True)
     cached: set[int] = set()
     wanted = []
     for kind, start, length in zip(what.tolist(), first.tolist(), n.tolist(), strict=True):
