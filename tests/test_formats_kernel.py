@@ -395,13 +395,18 @@ def test_a_bad_line_is_named_or_skipped(name: str, garbage: bytes, tmp_path: Pat
     [
         ("blkparse", "8,0 1 1 0.1 7 D W -5 + 8 [x]", r"line 1: must have sector \+ sectors"),
         ("blkparse", "8,0 1 1 0.1 7 D W 99999999999999999999 + 8 [x]", "line 1: must have sector"),
-        ("lackey", " L 1000,0", "line 1: bytes must be between 1 and 65536"),
+        ("lackey", " L 1000,0", "line 1: must have 1 to 65536 bytes, below"),
+        ("lackey", " L 7fffffffffffffff,8", "line 1: must have 1 to 65536 bytes, below"),
         ("lackey", " L zz,8", r"must have address \(hexadecimal digits\)"),
         ("damon", "1000-1000 ( 0 B) 1 1", "line 1: a region must be of 1 to"),
         ("damon", "1000-ffffffffffff ( 0 B) 1 1", "line 1: a region must be of 1 to"),
         ("damon", "# start_addr end_addr length age probe_hits", "must have a report with nr_acc"),
         ("perf_pagecache", AT + "filemap:mm_filemap_add_to_page_cache: x pfn=0x1 ofs=0 order=60",
          "line 1: order must be between 0 and 20"),
+        ("perf_pagecache", AT + "pagemap:mm_lru_activate: folio=0x1 pfn=0x7fffffffffffffff",
+         "line 1: pfn must be between 0 and"),
+        ("perf_pagecache", AT.replace("003", "65536") + "pagemap:mm_lru_activate: x pfn=0x1",
+         "line 1: cpu must be between 0 and 65535"),
     ],
 )  # fmt: skip
 def test_what_can_not_be_is_refused(known: str, line: str, message: str, tmp_path: Path) -> None:

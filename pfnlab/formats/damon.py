@@ -37,7 +37,7 @@ _TEMPLATES = [
 ]  # fmt: skip
 _N_EVENTS, _TARGET, _STRANGE, _N_REPORT = 4, 6, 8, 16
 PATTERNS = Patterns.of(_TEMPLATES, comment="")
-_MOST_ADDRESS, _MOST_LENGTH = 1 << 48, 1 << 40
+_MOST_ADDRESS, _MOST_LENGTH = 1 << 48, 1 << 38
 
 
 def looks_so(head: bytes) -> bool:
@@ -89,7 +89,8 @@ def _good(reading: Reading, matched: Matched) -> npt.NDArray[np.bool_]:
         reading.bad(f"line {line}", "must have a report with nr_accesses and age (damo's default)")
     region = kinds < _TARGET
     begin, end = matched.numbers[:, at["from"]], matched.numbers[:, at["to"]]
-    fits = (begin < end) & (end <= _MOST_ADDRESS) & (end - begin <= _MOST_LENGTH)
+    idle = matched.numbers[:, at["accesses"]] == 0
+    fits = (begin < end) & (end <= _MOST_ADDRESS) & (idle | (end - begin <= _MOST_LENGTH))
     for line in matched.line_numbers[region & ~fits]:
         what = f"a region must be of 1 to {_MOST_LENGTH} bytes, below {_MOST_ADDRESS}"
         reading.bad(f"line {line}", what)

@@ -21,7 +21,7 @@ PATTERNS = Patterns.of(
     ]
 )
 #: An access of more is none: the widest registers save 2.5 KiB.
-_MOST_BYTES = 1 << 16
+_MOST_BYTES, _MOST_ADDRESS = 1 << 16, 1 << 57
 
 
 def looks_so(head: bytes) -> bool:
@@ -37,9 +37,11 @@ def read(reading: Reading) -> Iterator[Accesses]:
         reading.counts["instruction fetches"] += int((matched.kinds == len(_DATA)).sum())
         reading.counts["lines of valgrind"] += int((matched.kinds > len(_DATA)).sum())
         address, n_bytes = (matched.numbers[:, at[name]] for name in ("address", "bytes"))
-        wrong = data & ((n_bytes < 1) | (n_bytes > _MOST_BYTES))
+        wrong = data & ((n_bytes < 1) | (n_bytes > _MOST_BYTES) | (address >= _MOST_ADDRESS))
         for line in matched.line_numbers[wrong]:
-            reading.bad(f"line {line}", f"bytes must be between 1 and {_MOST_BYTES}")
+            reading.bad(
+                f"line {line}", f"must have 1 to {_MOST_BYTES} bytes, below {_MOST_ADDRESS}"
+            )
         good = data & ~wrong
         first = address[good] >> shift
         n_pages = ((address[good] + (n_bytes[good] - 1)) >> shift) - first + 1

@@ -59,7 +59,7 @@ _CACHE: list[tuple[int, str]] = [
 ]
 _WHAT = np.array([what for what, _ in _CACHE], np.int64)
 PAGECACHE = Patterns.of([*(_AT + text for _, text in _CACHE), *_OTHER])
-_MOST_ORDER = 20
+_MOST_ORDER, _MOST_PFN, _MOST_CPU = 20, (1 << 52) - 1, (1 << 16) - 1
 
 _SAMPLE = ("{_comm:w} {_pid:w} {time:.9}: {_period:d} ", "{_comm:w} {_pid:w} {time:.9}: ",
            "{*}[{_cpu:d}] {time:.9}: {_period:d} ", "{*}[{_cpu:d}] {time:.9}: ")  # fmt: skip
@@ -119,9 +119,14 @@ def _folios(reading: Reading) -> Iterator[Folios]:
     at = PAGECACHE.columns
     for few in _matched(reading, PAGECACHE, len(_CACHE)):
         order = np.where(_has_order(few.kinds), few.numbers[:, at["order"]], 0)
-        wrong = order > _MOST_ORDER
-        for line in few.line_numbers[wrong]:
-            reading.bad(f"line {line}", f"order must be between 0 and {_MOST_ORDER}")
+        limits = {"order": (order, _MOST_ORDER),
+                  "pfn": (few.numbers[:, at["pfn"]], _MOST_PFN),
+                  "cpu": (few.numbers[:, at["cpu"]], _MOST_CPU)}  # fmt: skip
+        wrong = np.zeros(len(order), np.bool_)
+        for name, (column, most) in limits.items():
+            for line in few.line_numbers[(column > most) & ~wrong]:
+                reading.bad(f"line {line}", f"{name} must be between 0 and {most}")
+            wrong |= column > most
         rows = few.numbers[~wrong]
         yield Folios(
             what=_WHAT[few.kinds[~wrong]],
@@ -150,15 +155,14 @@ def read_faults(reading: Reading) -> Iterator[Accesses]:
 
 
 def _matched(reading: Reading, patterns: Patterns, n_kinds: int) -> Iterator[Matched]:
-    """Yield the lines of the family's `n_kinds` patterns, in ns since the first."""
-    began: int | None = None
-    time = patterns.columns["time"]
+    """Yield the lines of the family's `n_kinds` patterns."""
     for matched in matched_lines(reading, patterns):
         mine = matched.kinds < n_kinds
         reading.counts["other events"] += int((~mine).sum())
-        if not mine.any():
-            continue
-        numbers = matched.numbers[mine]
-        began = int(numbers[0, time]) if began is None else began
-        numbers[:, time] -= began
-        yield Matched(matched.kinds[mine], numbers, matched.line_numbers[mine], matched.block)
+        if mine.any():
+            yield Matched(
+                matched.kinds[mine],
+                matched.numbers[mine],
+                matched.line_numbers[mine],
+                matched.block,
+            )
