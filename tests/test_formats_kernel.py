@@ -337,6 +337,18 @@ def test_a_symbol_is_no_address(tmp_path: Path) -> None:
     assert trace.provenance["counts"] == "faults without an address: 1"
 
 
+def test_an_access_is_of_each_page_that_it_touches(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(" S 1ff8,8\nI  5000,4\n L 2ffc,8\n M 0003000,1\n")
+    assert pfnlab.load(tmp_path / "a", stream=False).pfns.tolist() == [1, 2, 3, 3]
+
+
+def test_a_page_that_left_is_forgotten() -> None:
+    reading, one = Reading(Path("x")), np.ones(1, np.int64)
+    parts = [Folios(np.array([what]), one, one, one, one) for what in (0, 1, 2, 1, 0, 2)]
+    found = [some.pfns.size for some in PageCache(reading).events(iter(parts))]
+    assert found == [1, 1, 0, 0, 1, 1]
+
+
 def test_a_stack_is_no_event(tmp_path: Path) -> None:
     text = AT + "exceptions:page_fault_user: address=0x5000 ip=0x1 error_code=0x4\n"
     stack = "\t7f00001 main+0x10 (/bin/x)\n\tffffffff81000000 [unknown] ([kernel])\n\n"

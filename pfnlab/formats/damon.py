@@ -90,7 +90,8 @@ def _good(reading: Reading, matched: Matched) -> npt.NDArray[np.bool_]:
     region = kinds < _TARGET
     begin, end = matched.numbers[:, at["from"]], matched.numbers[:, at["to"]]
     idle = matched.numbers[:, at["accesses"]] == 0
-    fits = (begin < end) & (end <= _MOST_ADDRESS) & (idle | (end - begin <= _MOST_LENGTH))
+    small = idle | (end - begin <= _MOST_LENGTH)
+    fits: npt.NDArray[np.bool_] = (begin < end) & (end <= _MOST_ADDRESS) & small
     for line in matched.line_numbers[region & ~fits]:
         what = f"a region must be of 1 to {_MOST_LENGTH} bytes, below {_MOST_ADDRESS}"
         reading.bad(f"line {line}", what)
