@@ -368,6 +368,17 @@ def test_several_families_in_a_file_need_a_word(tmp_path: Path) -> None:
     assert events_of(trace) == perf_faults(FOLDER / "perf_faults.txt")
 
 
+def test_damon_in_an_ftrace_file(tmp_path: Path) -> None:
+    event = "damon_aggregated: target_id=0 nr_regions=9 20480-28672: 2"
+    about = "  kdamond.0-77  [001] .....  12.000001: "
+    (tmp_path / "a").write_text(
+        f"# tracer: nop\n#\n{about}{event} 4\n{about}{event}\n{about}sched_wakeup: x\n"
+    )
+    trace = pfnlab.load(tmp_path / "a", stream=False)
+    assert trace.pfns.tolist() == [5, 6, 5, 6]
+    assert trace.provenance["counts"] == "other events: 1"
+
+
 def test_targets_of_damon_lie_apart(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(
         "base_time_absolute: 8 m 59.809 s\nmonitoring_start: 0 ns\n"
