@@ -203,7 +203,7 @@ def test_conversion_equals_loading(name: str, target: str, tmp_path: Path) -> No
     assert converted.digest() == loaded.digest()
     for column, values in loaded.columns().items():
         assert np.array_equal(values, converted.columns()[column])
-    typed = f"pfnlab trace convert {FOLDER / name} {tmp_path / target}"
+    typed = f"pfnlab trace convert {name} {target}"
     assert converted.provenance == {**loaded.provenance, "command": typed}
     assert [path.name for path in tmp_path.iterdir()] == [target]
 

@@ -1,13 +1,16 @@
-"""strace and ftrace texts: against the regular expressions of ``data/capture_events.py``."""
+"""Texts of blkparse, perf script, lackey and DAMON, each against a plain reference.
+
+Fixtures: ``perf_*.txt``, ``lackey.txt``, ``damon.txt`` and ``damo.txt`` are what the tools wrote,
+cut, names of programs replaced. ``blkparse.txt`` is what blkparse wrote of records made by hand.
+"""
 
 from __future__ import annotations
 
 import re
-import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,275 +18,433 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.formats import ftrace, ftrace_pagecache
-from pfnlab.formats.pairing import Halves, Pairing
+from pfnlab.formats import pairing
+from pfnlab.formats.folios import Folios, PageCache
+from pfnlab.formats.pairing import Halves, paired
+from pfnlab.formats.reading import Reading
 
-ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "formats"
-sys.path.append(str(ROOT / "data"))
-from capture_events import (  # noqa: E402
-    Events,
-    Line,
-    block_events,
-    ftrace_lines,
-    pagecache_events,
-    strace_events,
-)
-
-GET, PUT = 1, 2
-STRACES = ("strace.txt", "strace_named.txt", "strace_bare.txt", "strace_untimed.txt")
-FTRACES = ("ftrace_pagecache", "ftrace_block", "ftrace_faults")
-FORMAT = dict.fromkeys(STRACES, "strace") | {f"{name}.txt": name for name in FTRACES}
-CALL = '1764000000.000000{}00 pread64(3, ""..., 4096, {}) = 4096 <0.000000050>\n'
+LOOKUP, GET, PUT = 0, 1, 2
+Event = tuple[int, int]  # page, operation
 
 
-def columns(trace: pfnlab.Trace) -> dict[str, list[int]]:
-    return {name: column.tolist() for name, column in trace.columns().items()}
+# --- A plain reference of each format: regular expressions and dictionaries -------------------
 
 
-def loaded(path: Path, **options: Any) -> pfnlab.Trace:
-    trace = pfnlab.load(path, stream=False, **options)
-    assert isinstance(trace, pfnlab.Trace)
-    return trace
+def pages(sector: int, n: int) -> range:
+    return range(sector * 512 // 4096, ((sector + n) * 512 + 4095) // 4096)
 
 
-def events_of(family: str, path: Path) -> Iterator[Line]:
-    """Lines of a family's events, a request without a place as one without data."""
-    for line in ftrace_lines(path):
-        if line.event in ftrace.FAMILIES[family]:
-            yield line._replace(text=line.text.replace("18446744073709551615", "0"))
+def replayed(halves: list[tuple[str, str, int, int, int]]) -> list[Event]:
+    """Halves ``(what, device, sector, n, time)`` to events: at one instant completions first."""
+    flying: dict[tuple[str, int, int], int] = {}
+    whole: dict[int, tuple[str, int, int, int, int]] = {}
+    for i, (what, device, sector, n, time) in enumerate(halves):
+        key = (device, sector, n)
+        if what == "issue":
+            flying.setdefault(key, i)
+        elif key in flying:
+            issue = flying.pop(key)
+            whole[issue] = (device, sector, n, halves[issue][4], time)
+    area = 128 << 20
+    ends: dict[str, int] = {}
+    for i in sorted(whole):
+        device, sector, n, *_ = whole[i]
+        end = -(-(sector + n) * 512 // area) * area
+        ends[device] = max(ends.get(device, 0), end)
+    starts, base = {}, 0
+    for device, end in ends.items():
+        starts[device], base = base // 4096, base + end
+    events: list[tuple[tuple[int, int, int], list[int], int]] = []
+    for rank, i in enumerate(sorted(whole)):
+        device, sector, n, issued, done = whole[i]
+        there = [starts[device] + page for page in pages(sector, n)]
+        events.append(((issued, 1, rank), there, GET))
+        events.append(((done, 2 if done == issued else 0, rank), there, PUT))
+    events.sort(key=lambda event: event[0])
+    return [(page, op) for _, there, op in events for page in there]
 
 
-@pytest.mark.parametrize("name", FORMAT)
-def test_a_format_is_told_by_its_content(name: str, tmp_path: Path) -> None:
-    (tmp_path / "unknown").write_bytes((FOLDER / name).read_bytes())
-    trace = loaded(tmp_path / "unknown")
-    assert trace.provenance["format"] == FORMAT[name]
-    assert trace.evidence == ("direct" if name == "ftrace_pagecache.txt" else "proxy")
+def nanoseconds(text: str) -> int:
+    seconds, fraction = text.split(".")
+    return int(seconds) * 10**9 + int(fraction.ljust(9, "0"))
 
 
-# --- ftrace --------------------------------------------------------------------------------------
+def blkparse(path: Path) -> list[Event]:
+    line = re.compile(r" *(\d+,\d+) +\d+ +\d+ +([\d.]+) +\d+ +([DC]) +(\w+) (\d+) \+ (\d+) \[")
+    found = [match for match in map(line.match, path.read_text().splitlines()) if match]
+    return replayed(
+        [
+            ("issue" if m[3] == "D" else "done", m[1], int(m[5]), int(m[6]), nanoseconds(m[2]))
+            for m in found
+            if "D" not in m[4]
+        ]
+    )
+
+
+def perf_block(path: Path) -> list[Event]:
+    line = re.compile(
+        r".*\] +([\d.]+): +block:block_rq_(\w+): (\d+,\d+) (\w+) .*\(\) (\d+) \+ (\d+) "
+    )
+    found = [match for match in map(line.match, path.read_text().splitlines()) if match]
+    return replayed(
+        [
+            (m[2], m[3], int(m[5]), int(m[6]), nanoseconds(m[1]))
+            for m in found
+            if int(m[6]) and "D" not in m[4]
+        ]
+    )
+
+
+def perf_pagecache(path: Path) -> list[Event]:
+    events: list[Event] = []
+    cached: set[int] = set()
+    for text in path.read_text().splitlines():
+        event = text.split(": ")[1].split(":")[-1]
+        pfn = int(text.split("pfn=0x")[1].split()[0], 16)
+        n = 1 << int(text.partition("order=")[2] or 0)
+        for page in range(pfn, pfn + n):
+            if "add" in event:
+                cached.add(page)
+                events.append((page, GET))
+            elif page in cached:
+                events.append((page, PUT if "delete" in event else LOOKUP))
+                cached -= {page} if "delete" in event else set()
+    return events
+
+
+def perf_faults(path: Path) -> list[Event]:
+    found = []
+    for text in path.read_text().splitlines():
+        match = re.search(
+            r"address=0x(\w+)|page-faults:(?:u:)? +(\w+) \S+ \(\S+\) +\w+ \S+ \(", text
+        )
+        if match:
+            found.append((int(match[1] or match[2], 16) // 4096, LOOKUP))
+    return found
+
+
+def lackey(path: Path) -> list[Event]:
+    found: list[Event] = []
+    for text in path.read_text().splitlines():
+        if text.startswith((" L", " S", " M")):
+            address, size = int(text[3:].split(",")[0], 16), int(text.split(",")[1])
+            found += [
+                (page, 0) for page in range(address // 4096, (address + size - 1) // 4096 + 1)
+            ]
+    return found
+
+
+def damon(path: Path) -> list[Event]:
+    region = re.compile(r"([0-9a-f]+)-([0-9a-f]+) \(.*\) +(\d+) +|.* (\d+)-(\d+): (\d+) \d+")
+    found: list[Event] = []
+    for match in filter(None, map(region.match, path.read_text().splitlines())):
+        base, groups = (16, match.groups()[:3]) if match[1] else (10, match.groups()[3:])
+        begin, end = int(groups[0], base), int(groups[1], base)
+        if int(groups[2]):
+            found += [(page, LOOKUP) for page in range(begin // 4096, end // 4096)]
+    return found
+
+
+REFERENCES: dict[str, tuple[str, Callable[[Path], list[Event]]]] = {
+    "blkparse.txt": ("blkparse", blkparse),
+    "perf_block.txt": ("perf_block", perf_block),
+    "perf_pagecache.txt": ("perf_pagecache", perf_pagecache),
+    "perf_faults.txt": ("perf_faults", perf_faults),
+    "lackey.txt": ("lackey", lackey),
+    "damon.txt": ("damon", damon),
+    "damo.txt": ("damon", damon),
+}
+FILES = sorted(REFERENCES)
+
+
+def events_of(trace: pfnlab.Trace) -> list[Event]:
+    ops = trace.ops.tolist() if trace.ops is not None else [LOOKUP] * len(trace)
+    return list(zip(trace.pfns.tolist(), ops, strict=True))
 
 
 @pytest.mark.kernel
-def test_the_page_cache_gives_what_the_reference_gives() -> None:
-    path = FOLDER / "ftrace_pagecache.txt"
-    check_pagecache(loaded(path), pagecache_events(events_of("ftrace_pagecache", path)))
-
-
-def check_pagecache(trace: pfnlab.Trace, events: Events) -> None:
-    expected = events.columns()
-    assert {int(op) for op in expected["ops"]} == {0, 1, 2}
-    assert expected["atomic"].any() and not expected["atomic"].all()
-    found = {"cpus": [0] * len(trace)} | columns(trace)
-    for name, column in expected.items():
-        assert found[name] == column.tolist(), name
-
-
-def test_requests_give_what_the_reference_gives() -> None:
-    path = FOLDER / "ftrace_block.txt"
-    events = block_events(events_of("ftrace_block", path))
-    expected, trace = events.columns(), loaded(path, devices="254,0")
-    found = columns(trace)
-    for name in ("pfns", "ops", "atomic"):
-        assert found[name] == expected[name].tolist(), name
-    # Halves of one microsecond are told apart.
-    assert np.abs(np.array(found["time_ns"]) - expected["time_ns"]).max() < 1000
-    counts = trace.provenance["counts"]
-    assert f"requests: {events.counts['requests']}" in counts
-    assert (
-        f"issued again while in flight: {events.counts['issued again while in flight']}" in counts
-    )
-    assert "without data" in counts
-
-
-def test_faults_are_lookups() -> None:
-    path = FOLDER / "ftrace_faults.txt"
-    addresses = re.findall(r"page_fault_user: address=0x(\w+)", path.read_text())
-    trace = loaded(path)
-    assert trace.pfns.tolist() == [int(address, 16) // 4096 for address in addresses]
-    assert trace.ops is None
-
-
-NAMES = st.sampled_from([*ftrace.FAMILIES["ftrace_pagecache"], "mm_filemap_fault"])
-PAGES = st.lists(st.tuples(NAMES, st.integers(0, 12), st.integers(0, 2)), min_size=1, max_size=40)
-
-
-@given(rows=PAGES, at_once=st.integers(1, 9))
-def test_pages_are_followed_however_the_text_is_cut(
-    rows: list[tuple[str, int, int]], at_once: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("ftrace") / "text"
-    text = "".join(
-        f" a [b]-c-{i} [{i % 2:03}] {'d..1.' if i % 3 else '.....'} 1.{i:06}: {event}: "
-        f"dev 8:0 ino 1 pfn=0x{pfn << order:x} "
-        + (f"ofs={i} order={order}\n" if "filemap_" in event else "lru=1 flags=M \n")
-        for i, (event, pfn, order) in enumerate(rows)
-    )
-    path.write_text(text)
-    events = pagecache_events(events_of("ftrace_pagecache", path))
-    before, ftrace_pagecache._AT_ONCE = ftrace_pagecache._AT_ONCE, at_once
-    try:
-        if not events.runs:
-            with pytest.raises(pfnlab.TraceError, match="has no event"):
-                loaded(path, format="ftrace_pagecache")
-            return
-        trace = loaded(path, format="ftrace_pagecache")
-    finally:
-        ftrace_pagecache._AT_ONCE = before
-    expected = events.columns()
-    for name, column in columns(trace).items():
-        assert column == expected[name].tolist(), name
-
-
-HALVES = st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=40)
-
-
-@given(HALVES, st.integers(1, 7))
-def test_halves_are_paired_however_they_are_cut(rows: list[tuple[int, bool]], size: int) -> None:
-    """A plain list of open requests against the pieces."""
-    flying: dict[int, int] = {}
-    expected = {}
-    for time, (place, completes) in enumerate(rows):
-        if not completes:
-            flying.setdefault(place, time)
-        elif place in flying:
-            expected[flying.pop(place)] = time
-    counts: Counter[str] = Counter()
-    pairing, found = Pairing(counts), []
-    for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        times = np.arange(start, start + len(some))
-        zero = np.zeros(len(some), np.int64)
-        places = np.array([place for place, _ in some])
-        ends = np.array([completes for _, completes in some])
-        found.append(pairing.take(Halves(zero, places, zero, times, ends, times)))
-    found.append(pairing.rest())
-    pairs = [
-        (int(a), int(b))
-        for halves, done in found
-        for a, b in zip(halves.time_ns, done, strict=True)
-    ]
-    assert pairs == sorted(expected.items())
-    assert counts["issued, not completed in the text"] == len(flying)
-    assert counts["requests"] == len(expected) + len(flying)
-
-
-# --- strace --------------------------------------------------------------------------------------
-
-#: One line each: the call, its offset, bytes moved, when it was made and how long it took.
-SEEN = re.compile(r"(p(?:read|write)(?:64|v2?))\((.*)\) = (\d+)(?: <(\d+\.\d+)>)?$")
-
-
-@pytest.mark.kernel
-@pytest.mark.parametrize("name", STRACES)
-def test_calls_give_the_pages_that_they_moved(name: str) -> None:
-    path = FOLDER / name
-    trace = loaded(path, devices="packed" if name == "strace_named.txt" else "apart")
-    expected: list[tuple[int, list[int], int]] = []
-    for i, line in enumerate(path.read_text().splitlines()):
-        match = SEEN.search(line)
-        if match is None or "resumed" in line:
-            continue
-        offset = int(match[2].split(", ")[-2 if match[1].endswith("v2") else -1])
-        done = int(match[3])
-        pages = list(range(offset // 4096, (offset + done - 1) // 4096 + 1))
-        when = re.search(r"\d+\.\d+", line)
-        made = int(when[0].replace(".", "")) if when and match[4] else 2 * i  # microseconds
-        returned = made + int(match[4].replace(".", "")) if match[4] else made + 1
-        expected += [(made, pages, GET), (returned, pages, PUT)]
-    expected.sort(key=lambda half: (half[0], half[2] == GET))  # at one time PUTs come first
-    assert trace.pfns.tolist() == [page for _, pages, _ in expected for page in pages]
-    assert trace.ops is not None
-    assert trace.ops.tolist() == [op for _, pages, op in expected for _ in pages]
-    assert (trace.atomic is not None) and (trace.atomic == (trace.ops == PUT)).all()
-
-
-def test_what_is_left_out_is_counted() -> None:
-    counts = loaded(FOLDER / "strace.txt").provenance["counts"]
-    assert counts == "calls cut into two lines (halves): 4; calls that failed: 2"
-
-
-def test_capture_reads_its_straces_alike(tmp_path: Path) -> None:
-    path = tmp_path / "raw.txt"
-    path.write_text(
-        "".join(CALL.format(i, i * 1000) for i in range(10))
-        + "1764000001.000000000 +++ ended +++\n"
-    )
-    expected = strace_events(path).columns()
-    found = columns(loaded(path))
-    for name in ("pfns", "ops", "atomic", "time_ns"):
-        assert found[name] == expected[name].tolist(), name
-
-
-def test_files_lie_apart(tmp_path: Path) -> None:
-    one = 'pread64({}, ""..., 4096, 0) = 4096\n'
-    text = one.format("3</a b, (c)>") + one.format("4</d>(deleted)") + one.format("5")
-    (tmp_path / "text").write_text(text)
-    trace = loaded(tmp_path / "text")
-    assert trace.pfns.tolist() == [0, 0, 32768, 32768, 65536, 65536]
-    assert "/a b, (c) at page 0; /d at page 32768; 5 at" in trace.provenance["placed"]
-
-
-# --- What is bad ---------------------------------------------------------------------------------
-
-
-@pytest.mark.kernel
-@pytest.mark.parametrize("name", FORMAT)
-@pytest.mark.parametrize("garbage", [b"\x00\xff\x17\n", b"9" * 40 + b"\n", b"a;b;c\n", b"[[[[[\n"])
-def test_a_bad_line_is_named_or_skipped(name: str, garbage: bytes, tmp_path: Path) -> None:
-    data = (FOLDER / name).read_bytes()
-    path = tmp_path / name
-    path.write_bytes(data + garbage)
-    line = data.count(b"\n") + 1
-    with pytest.raises(pfnlab.TraceError, match=rf"line {line}, byte \d+ .*: must have"):
-        loaded(path, format=FORMAT[name])
-    trace = loaded(path, format=FORMAT[name], skip_bad=1)
-    assert "bad, skipped: 1" in trace.provenance["counts"]
-
-
-ADD = " a-1 [000] ..... 1.000001: mm_filemap_add_to_page_cache: dev 8:0 ino 1 "
+@pytest.mark.parametrize("name", FILES)
+def test_a_reader_gives_what_the_reference_gives(name: str, tmp_path: Path) -> None:
+    known, reference = REFERENCES[name]
+    unknown = tmp_path / "unknown"
+    unknown.write_bytes((FOLDER / name).read_bytes())
+    trace = pfnlab.load(unknown, stream=False)
+    wanted = reference(unknown)
+    assert len(wanted) > 20
+    assert events_of(trace) == wanted
+    assert trace.provenance["format"] == known
+    assert trace.evidence == ("direct" if known == "perf_pagecache" else "proxy")
+    assert trace.time_ns is None or (np.diff(trace.time_ns) >= 0).all()
 
 
 @pytest.mark.parametrize(
-    ("format", "line", "message"),
+    ("name", "counts"),
     [
-        ("strace", 'pread64(3, "", 4096) = 4096\n', "must be pread64 as it is known"),
-        ("strace", 'pread64(3, ""..., 1, 0) = 1 <0.1>\n', "must have no time that it took"),
-        ("strace", 'pread64(3, ""..., 1, -7) = 1\n', "offset_bytes must be between"),
-        ("ftrace_pagecache", ADD + "pfn=0x1 ofs=0 order=19\n", "order of at most 18"),
-        ("ftrace_pagecache", ADD + "pfn=0x100000000000 ofs=0\n", r"below 2\*\*44"),
-        ("ftrace_pagecache", ADD + "page=0x1\n", "must be mm_filemap_add_to_page_cache as"),
-        ("ftrace_pagecache", ADD.replace(".....", "...") + "pfn=0x1 ofs=0\n", "context flags"),
+        ("blkparse.txt", {"issues and completions without data: 4", "lines of the summary: 16",
+                          "other actions: 4", "requests completed, not issued: 1",
+                          "requests issued again while in flight: 1",
+                          "requests issued, not completed: 1"}),
+        ("perf_pagecache.txt", {"LRU events of no cached page: 71",
+                                "pages still cached at the end: 3"}),
+        ("perf_faults.txt", {"faults without an address: 2"}),
+        ("lackey.txt", {"instruction fetches: 215", "lines of valgrind: 11"}),
+        ("damon.txt", {"other events: 2"}),
     ],
+)  # fmt: skip
+def test_what_is_left_out_is_counted(name: str, counts: set[str]) -> None:
+    said = pfnlab.load(FOLDER / name).provenance["counts"].split("; ")
+    assert counts <= set(said), said
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_conversion_equals_loading(name: str, tmp_path: Path) -> None:
+    from pfnlab.cli import main
+
+    assert main(["trace", "convert", str(FOLDER / name), str(tmp_path / "out.parquet")]) == 0
+    converted = pfnlab.load(tmp_path / "out.parquet", stream=False)
+    loaded = pfnlab.load(FOLDER / name, stream=False)
+    typed = {"command": converted.provenance["command"]}
+    assert converted.provenance == {**loaded.provenance, **typed}
+    assert converted.evidence == loaded.evidence
+    for column, values in loaded.columns().items():
+        assert np.array_equal(values, converted.columns()[column])
+
+
+# --- Streams equal the whole --------------------------------------------------------------------
+
+HALVES = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)), max_size=40
 )
-def test_what_cannot_be_is_refused(format: str, line: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    good = 'pread64(3, ""..., 1, 0) = 1\n' if format == "strace" else ADD + "pfn=0x1 ofs=0\n"
-    path.write_text(good + line)
-    with pytest.raises(pfnlab.TraceError, match="line 2.*" + message):
-        loaded(path, format=format)
-    assert "bad, skipped: 1" in loaded(path, format=format, skip_bad=1).provenance["counts"]
 
 
-def test_times_must_be_of_the_day(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text('     0.000123 pread64(3, ""..., 1, 0) = 1 <0.1>\n')
-    with pytest.raises(pfnlab.TraceError, match="line 1: must have seconds since 1970"):
-        loaded(path)
+def cut(n: int, at: list[int]) -> Iterator[slice]:
+    ends = sorted({min(place, n) for place in at} | {0, n})
+    return (slice(*pair) for pair in pairwise(ends))
 
 
-def test_lost_events_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text(ADD + "pfn=0x1 ofs=0\nCPU:1 [LOST 17 EVENTS]\nCPU:1 [LOST EVENTS]\n")
-    trace = loaded(path, format="ftrace_pagecache")
-    assert "events lost by the kernel's buffer: 18" in trace.provenance["counts"]
+def some(halves: Halves, part: slice) -> Halves:
+    columns: Any = (column[part] for column in halves)
+    return Halves(*columns)
 
 
-@pytest.mark.parametrize("text", [b"a [1] " * 20000, b"[1]" * 50000, b'pread64("' + b"[" * 99999])
-def test_long_lines_end(text: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_bytes(text + b"\n")
-    for format in ("strace", "ftrace_pagecache", "ftrace_block"):
-        with pytest.raises(pfnlab.TraceError):
-            loaded(path, format=format)
+@given(HALVES, st.lists(st.integers(0, 40), max_size=4))
+def test_pairs_are_those_of_a_dictionary(
+    rows: list[tuple[bool, int, int, int]], at: list[int]
+) -> None:
+    columns = np.array(rows, np.int64).reshape(-1, 4).T
+    n = len(rows)
+    all_ = Halves(
+        np.arange(n), columns[1], columns[2], columns[3], 10 * np.arange(n), columns[0] == 1
+    )
+    reading = Reading(Path("x"))
+    parts = (some(all_, part) for part in cut(n, at))
+    found: list[tuple[int, ...]] = []
+    for batch in paired(reading, parts):
+        columns_: Any = (batch.device, batch.offset_bytes, batch.length_bytes, *batch[3:])
+        found += zip(*(column.tolist() for column in columns_), strict=True)
+    flying: dict[tuple[int, int, int], int] = {}
+    wanted = []
+    again = alone = 0
+    for i, (completes, *key_) in enumerate(rows):
+        key = (key_[0], key_[1], key_[2])
+        if not key[2]:
+            continue
+        if not completes:
+            again += key in flying
+            flying.setdefault(key, 10 * i)
+        elif key in flying:
+            issued = flying.pop(key)
+            wanted.append((key[0], key[1] * 512, key[2] * 512, issued, 10 * i))
+        else:
+            alone += 1
+    assert found == sorted(wanted, key=lambda request: request[3])
+    assert reading.counts["requests issued again while in flight"] == again
+    assert reading.counts["requests completed, not issued"] == alone
+    assert reading.counts["requests issued, not completed"] == len(flying)
+
+
+def test_a_lost_completion_does_not_hold_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairing, "_MOST_HELD", 8)
+    n = 100
+    lines = np.arange(2 * n + 1)
+    sector = np.concatenate([[7], np.repeat(np.arange(n) * 8 + 1000, 2)])
+    done = np.concatenate([[False], np.tile([False, True], n)])
+    all_ = Halves(lines, lines * 0, sector, lines * 0 + 8, lines, done)
+    reading = Reading(Path("x"))
+    parts = [some(all_, part) for part in cut(len(lines), [*range(200)])]
+    held = [len(batch.offset_bytes) for batch in paired(reading, iter(parts))]
+    assert sum(held) == n
+    assert max(held) <= 9
+    assert reading.counts["requests issued, not completed"] == 1
+
+
+FOLIOS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 6), st.sampled_from([1, 2, 4])), max_size=40
+)
+
+
+@given(FOLIOS, st.lists(st.integers(0, 40), max_size=4))
+def test_cached_pages_are_those_of_a_set(rows: list[tuple[int, int, int]], at: list[int]) -> None:
+    columns = np.array(rows, np.int64).reshape(-1, 3).T
+    what, first, n = columns
+    n = np.where(what >= 2, 1, n)
+    reading = Reading(Path("x"))
+    parts = (Folios(what[p], first[p], n[p], n[p], n[p]) for p in cut(len(rows), at))
+    found: list[Event] = []
+    for accesses in PageCache(reading).events(parts):
+        ops = cast(Any, accesses.ops)
+        found += zip(accesses.pfns.tolist(), ops.tolist(), strict=True)
+    cached: set[int] = set()
+    wanted = []
+    for kind, start, length in zip(what.tolist(), first.tolist(), n.tolist(), strict=True):
+        for page in range(start, start + length):
+            if kind == 0:
+                cached.add(page)
+                wanted.append((page, GET))
+            elif kind == 3 or page in cached:
+                wanted.append((page, PUT if kind == 1 else LOOKUP))
+                cached -= {page} if kind == 1 else set()
+    assert found == wanted
+    assert reading.counts["pages still cached at the end"] == len(cached)
+
+
+# --- Forms of lines ----------------------------------------------------------------------------
+
+AT = "tmux: server  77 [003]  12.000001: "
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("filemap:mm_filemap_add_to_page_cache: dev 8:1 ino 2b page=00000000a1 pfn=77 ofs=0", 77),
+        ("filemap:mm_filemap_add_to_page_cache: dev 8:1 ino 2b page=0x1 pfn=0x77 ofs=0", 0x77),
+        ("page_ref:page_ref_mod: pfn=0x1f flags=0x0 count=1 mapcount=0 mapping=0x0 mt=0 val=1", 31),
+    ],
+)  # fmt: skip
+def test_pfns_are_read_as_each_kernel_writes_them(line: str, wanted: int, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(AT + line + "\n")
+    trace = pfnlab.load(tmp_path / "a", stream=False)
+    assert trace.provenance["format"] == "perf_pagecache"
+    assert trace.pfns.tolist() == [wanted]
+
+
+def test_a_symbol_is_no_address(tmp_path: Path) -> None:
+    ip = "cat 9 1.000001: 1 page-faults: 7f0000001000 add::f(int) const (/bin/x)\n"
+    both = "cat 9 1.000002: 1 page-faults: 7f0000002000 x (/a) 7f0000001000 y (/b)\n"
+    (tmp_path / "a").write_text(ip + both)
+    trace = pfnlab.load(tmp_path / "a", stream=False)
+    assert trace.pfns.tolist() == [0x7F0000002]
+    assert trace.provenance["counts"] == "faults without an address: 1"
+
+
+def test_an_access_is_of_each_page_that_it_touches(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(" S 1ff8,8\nI  5000,4\n L 2ffc,8\n M 0003000,1\n")
+    assert pfnlab.load(tmp_path / "a", stream=False).pfns.tolist() == [1, 2, 3, 3]
+
+
+def test_a_page_that_left_is_forgotten() -> None:
+    reading, one = Reading(Path("x")), np.ones(1, np.int64)
+    parts = [Folios(np.array([what]), one, one, one, one) for what in (0, 1, 2, 1, 0, 2)]
+    found = [some.pfns.size for some in PageCache(reading).events(iter(parts))]
+    assert found == [1, 1, 0, 0, 1, 1]
+
+
+def test_a_stack_is_no_event(tmp_path: Path) -> None:
+    text = AT + "exceptions:page_fault_user: address=0x5000 ip=0x1 error_code=0x4\n"
+    stack = "\t7f00001 main+0x10 (/bin/x)\n\tffffffff81000000 [unknown] ([kernel])\n\n"
+    (tmp_path / "a").write_text(text + stack + text + stack)
+    trace = pfnlab.load(tmp_path / "a", stream=False, format="perf_faults")
+    assert trace.pfns.tolist() == [5, 5]
+    assert trace.provenance["counts"] == "other events: 4"
+
+
+def test_several_families_in_a_file_need_a_word(tmp_path: Path) -> None:
+    files = ("perf_block.txt", "perf_faults.txt")
+    texts = [(FOLDER / name).read_text() for name in files]
+    (tmp_path / "a").write_text(texts[0][:4000].rpartition("\n")[0] + "\n" + texts[1])
+    with pytest.raises(pfnlab.TraceError, match="can be perf_block or perf_faults; say format="):
+        pfnlab.load(tmp_path / "a")
+    trace = pfnlab.load(tmp_path / "a", stream=False, format="perf_faults")
+    assert events_of(trace) == perf_faults(FOLDER / "perf_faults.txt")
+
+
+def test_damon_in_an_ftrace_file(tmp_path: Path) -> None:
+    event = "damon_aggregated: target_id=0 nr_regions=9 20480-28672: 2"
+    about = "  kdamond.0-77  [001] .....  12.000001: "
+    (tmp_path / "a").write_text(
+        f"# tracer: nop\n#\n{about}{event} 4\n{about}{event}\n{about}sched_wakeup: x\n"
+    )
+    trace = pfnlab.load(tmp_path / "a", stream=False)
+    assert trace.pfns.tolist() == [5, 6, 5, 6]
+    assert trace.provenance["counts"] == "other events: 1"
+
+
+def test_targets_of_damon_lie_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(
+        "base_time_absolute: 8 m 59.809 s\nmonitoring_start: 0 ns\n"
+        "target_id: 18446623438842320000\nnr_regions: 1\n"
+        "000000001000-000000003000(   8.000 KiB):\t3\n"
+        "target_id: 7\nnr_regions: 2\n"
+        "000000001000-000000002000(   4.000 KiB):\t1\n"
+        "000000009000-00000000a000(   4.000 KiB):\t0\n"
+    )
+    trace = pfnlab.load(tmp_path / "a", stream=False)
+    assert trace.pfns.tolist() == [1, 2, (1 << 36) + 1]
+    assert trace.provenance["counts"] == "regions without accesses: 1"
+    with pytest.raises(pfnlab.TraceError, match="its format names no devices"):
+        pfnlab.load(tmp_path / "a", devices="7")
+
+
+# --- What is bad -------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("garbage", [b"\x00\xff\x17\n", b"-1 -1 -1\n", b"a;b;c\n", b",,,,,,\n"])
+def test_a_bad_line_is_named_or_skipped(name: str, garbage: bytes, tmp_path: Path) -> None:
+    data = (FOLDER / name).read_bytes()
+    known, line = REFERENCES[name][0], data.count(b"\n") + 1
+    (tmp_path / "a").write_bytes(data + garbage)
+    with pytest.raises(
+        pfnlab.TraceError, match=rf"line {line}, byte \d+ \(column \d+\): must have"
+    ):
+        pfnlab.load(tmp_path / "a", format=known)
+    trace = pfnlab.load(tmp_path / "a", format=known, skip_bad=1)
+    assert "bad, skipped: 1" in trace.provenance["counts"]
+
+
+@pytest.mark.parametrize(
+    ("known", "line", "message"),
+    [
+        ("blkparse", "8,0 1 1 0.1 7 D W -5 + 8 [x]", r"line 1: must have sector \+ sectors"),
+        ("blkparse", "8,0 1 1 0.1 7 D W 99999999999999999999 + 8 [x]", "line 1: must have sector"),
+        ("lackey", " L 1000,0", "line 1: must have 1 to 65536 bytes, below"),
+        ("lackey", " L 7fffffffffffffff,8", "line 1: must have 1 to 65536 bytes, below"),
+        ("lackey", " L zz,8", r"must have address \(hexadecimal digits\)"),
+        ("damon", "1000-1000 ( 0 B) 1 1", "line 1: a region must be of 1 to"),
+        ("damon", "1000-ffffffffffff ( 0 B) 1 1", "line 1: a region must be of 1 to"),
+        ("damon", "# start_addr end_addr length age probe_hits", "must have a report with nr_acc"),
+        ("perf_pagecache", AT + "filemap:mm_filemap_add_to_page_cache: x pfn=0x1 ofs=0 order=60",
+         "line 1: order must be between 0 and 20"),
+        ("perf_pagecache", AT + "pagemap:mm_lru_activate: folio=0x1 pfn=0x7fffffffffffffff",
+         "line 1: pfn must be between 0 and"),
+        ("perf_pagecache", AT.replace("003", "65536") + "pagemap:mm_lru_activate: x pfn=0x1",
+         "line 1: cpu must be between 0 and 65535"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_is_refused(known: str, line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(line + "\n")
+    with pytest.raises(pfnlab.TraceError, match=message):
+        pfnlab.load(tmp_path / "a", format=known)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_such_file_is_refused(name: str, tmp_path: Path) -> None:
+    known, path = REFERENCES[name][0], tmp_path / "file"
+    noise = np.random.default_rng(1).integers(0, 256, 5000, np.uint8).tobytes()
+    for data in (b"", b"\n\n", noise, b"\xff" * 4096, b"1" * (9 << 20)):
+        path.write_bytes(data)
+        with pytest.raises(pfnlab.PfnlabError) as error:
+            pfnlab.load(path, format=known)
+        assert str(path) in str(error.value)

@@ -75,6 +75,11 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+def _typed(words: Sequence[str]) -> str:
+    """Return the command as it was typed, files by their names: folders are nobody's business."""
+    return shlex.join(["pfnlab", *(word.rpartition("/")[2] or word for word in words)])
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"pfnlab: {text}\n")
 
@@ -98,5 +103,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if plain[: len(group) + 1] == command.split():
             module = import_module(f"{__name__}.{command.replace(' ', '_')}")
             module.add_arguments(added)
-            added.set_defaults(run=module.run, typed=shlex.join(["pfnlab", *words]))
+            added.set_defaults(run=module.run, typed=_typed(words))
     return parser

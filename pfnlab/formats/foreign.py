@@ -146,7 +146,7 @@ class Foreign:
         batches = self.known.read(reading)
         if self.options.devices in ("apart", "packed"):
             return batches
-        return only(reading, batches, self.options.devices)  # type: ignore[arg-type]
+        return only(reading, batches, self.options.devices)
 
     def _places(self) -> Places | None:
         """Look through the file for the areas that its devices touch; None if it names none."""

@@ -14,11 +14,10 @@ import numpy as np
 
 from pfnlab.formats import ftrace
 from pfnlab.formats.ftrace import Lines
-from pfnlab.formats.pairing import Halves, Pairing
-from pfnlab.formats.reading import Int64s, Reading, Requests, device_numbers, requests, texts, times
+from pfnlab.formats.pairing import Halves, paired
+from pfnlab.formats.reading import Int64s, Reading, Requests, device_numbers, texts
 
 FAMILY = "ftrace_block"
-SECTOR_BYTES = 512
 _DEVICE = "{major:d},{minor:d} {rwbs:w} "
 _PLACE = "({*}) {sector:d} + {sectors:d}{...}"
 _NOWHERE = "({*}) 18446744073709551615 + 0{...}"  # a request without a place has the sector -1
@@ -33,7 +32,11 @@ _MINOR_BITS = 20
 
 def read(reading: Reading) -> Iterator[Requests]:
     """Yield the requests in the order of their issue, times from the first line."""
-    pairing, last, began = Pairing(reading.counts), -1, None
+    return paired(reading, _stamped(reading))
+
+
+def _stamped(reading: Reading) -> Iterator[Halves]:
+    last, began = -1, None
     for lines in ftrace.lines_of(reading, PATTERNS, FAMILY):
         moving = lines.some(_moves(reading, lines))
         if not len(moving.time_ns):
@@ -41,8 +44,7 @@ def read(reading: Reading) -> Iterator[Requests]:
         began = int(moving.time_ns[0]) if began is None else began
         stamps = _apart(moving.time_ns - began, last)
         last = int(stamps[-1])
-        yield _placed(reading, pairing.take(_halves(reading, moving, stamps)))
-    yield _placed(reading, pairing.rest())
+        yield _halves(reading, moving, stamps)
 
 
 def _moves(reading: Reading, lines: Lines) -> np.typing.NDArray[np.bool_]:
@@ -66,27 +68,13 @@ def _halves(reading: Reading, lines: Lines, stamps: Int64s) -> Halves:
     device = (lines.column("major") << _MINOR_BITS) | lines.column("minor")
     return Halves(
         device=device_numbers(reading, device, _device_name),
-        first=lines.column("sector"),
-        n=lines.column("sectors"),
+        sector=lines.column("sector"),
+        n_sectors=lines.column("sectors"),
         time_ns=stamps,
         completes=lines.matched.kinds == _COMPLETES,
-        line=lines.matched.line_numbers,
+        lines=lines.matched.line_numbers,
     )
 
 
 def _device_name(number: int) -> str:
     return f"{number >> _MINOR_BITS},{number & ((1 << _MINOR_BITS) - 1)}"
-
-
-def _placed(reading: Reading, found: tuple[Halves, Int64s]) -> Requests:
-    issued, complete_ns = found
-    return requests(
-        reading,
-        "line",
-        issued.line,
-        times(issued.first, SECTOR_BYTES),
-        times(issued.n, SECTOR_BYTES),
-        issued.device,
-        issued.time_ns,
-        complete_ns,
-    )

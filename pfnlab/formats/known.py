@@ -9,13 +9,17 @@ from pathlib import Path
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.formats import (
     alibaba,
+    blkparse,
+    damon,
     ftrace_block,
     ftrace_faults,
     ftrace_pagecache,
+    lackey,
     mqsim,
     msr,
     offsets,
     oracle_general,
+    perf_script,
     spc,
     strace,
     tencent,
@@ -131,6 +135,47 @@ _FORMATS = (
         summary="ftrace text: page_fault_user",
         looks_so=ftrace_faults.looks_so,
         read=ftrace_faults.read,
+    ),
+    Format(
+        name="blkparse",
+        summary="blkparse text: issues and completions of block requests",
+        looks_so=blkparse.looks_so,
+        read=blkparse.read,
+    ),
+    Format(
+        name="perf_block",
+        summary="perf script text: block:block_rq_issue and block_rq_complete",
+        looks_so=perf_script.looks_so(perf_script.BLOCK, b"block:block_rq_"),
+        read=perf_script.read_block,
+    ),
+    Format(
+        name="perf_pagecache",
+        summary="perf script text: pfns of filemap:, pagemap: and page_ref: events",
+        looks_so=perf_script.looks_so(
+            perf_script.PAGECACHE, b"filemap:mm_filemap_", b"pagemap:mm_lru_", b"page_ref:page_ref_"
+        ),
+        read=perf_script.read_pagecache,
+        evidence="direct",
+    ),
+    Format(
+        name="perf_faults",
+        summary="perf script text: exceptions:page_fault_* and page-faults with addresses",
+        looks_so=perf_script.looks_so(
+            perf_script.FAULTS, b"exceptions:page_fault_", b" page-faults:"
+        ),
+        read=perf_script.read_faults,
+    ),
+    Format(
+        name="lackey",
+        summary="valgrind --tool=lackey --trace-mem=yes: loads and stores",
+        looks_so=lackey.looks_so,
+        read=lackey.read,
+    ),
+    Format(
+        name="damon",
+        summary="DAMON: damon:damon_aggregated lines, or damo's raw report",
+        looks_so=damon.looks_so,
+        read=damon.read,
     ),
 )
 #: Every foreign format, by its name.

@@ -1,98 +1,127 @@
-"""Halves of requests, issue and completion, to whole ones, as they stream by."""
+"""Issues and completions of block requests, each a line of its own, to requests.
+
+A completion belongs to the first issue of the same device, sector and length since the last
+such completion. Left out and counted: a further issue of what is in flight (the driver had
+put the request back), a completion without an issue, an issue without a completion, and what
+moves no data (flush, discard).
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.formats.reading import Int64s
+from pfnlab.formats.reading import Int64s, Reading, Requests, requests, times
 
-#: A request is given up when so many were issued after it and completed.
-_MOST_HELD = 1 << 20
+SECTOR_BYTES = 512
+#: Requests that are kept back, in the order of their issues, until one is known to be lost.
+_MOST_HELD = 1 << 17
+_NEVER = -1
 
 
 class Halves(NamedTuple):
-    """Issues and completions in the order in which they happened."""
+    """Some issues and completions in the order of their lines, int64 but `completes`."""
 
+    lines: Int64s
     device: Int64s
-    first: Int64s
-    n: Int64s
+    sector: Int64s
+    n_sectors: Int64s
     time_ns: Int64s
     completes: npt.NDArray[np.bool_]
-    line: Int64s
-
-    def some(self, rows: Any) -> Halves:
-        """Keep some."""
-        return Halves(*(column[rows] for column in self))
-
-    def before(self, others: Halves) -> Halves:
-        """Let others follow."""
-        joined: Any = (np.concatenate(pair) for pair in zip(self, others, strict=True))
-        return Halves(*joined)
 
 
-class Pairing:
-    """Pairs each issue with the next completion of the same device, place and length.
+class _Issues(NamedTuple):
+    """Issues in their order, int64; `complete_ns` is `_NEVER` for those in flight."""
 
-    Requests come out in the order of their issue; one that is in flight holds up those after it.
-    """
+    lines: Int64s
+    device: Int64s
+    sector: Int64s
+    n_sectors: Int64s
+    time_ns: Int64s
+    complete_ns: Int64s
 
-    def __init__(self, counts: Counter[str]) -> None:
-        self._counts = counts
-        none = np.zeros(0, np.int64)
-        self._held = Halves(none, none, none, none, np.zeros(0, np.bool_), none)
-        self._complete_ns = none  # of those that are held; -1: in flight
 
-    def take(self, halves: Halves) -> tuple[Halves, Int64s]:
-        """Take in what happens next; the requests that are whole, and when they complete."""
-        flying = np.flatnonzero(self._complete_ns < 0)
-        every = self._held.some(flying).before(halves)
-        opens, ended_at = self._pairs(every, len(flying))
-        # The first opens are those that flew before: a request in flight is opened again by none.
-        self._complete_ns[flying] = ended_at[: len(flying)]
-        new = every.some(opens[len(flying) :])
-        self._held = self._held.before(new)
-        self._complete_ns = np.concatenate([self._complete_ns, ended_at[len(flying) :]])
-        self._give_up(len(self._complete_ns) - _MOST_HELD)
-        waits = np.flatnonzero(self._complete_ns < 0)
-        return self._release(int(waits[0]) if len(waits) else len(self._complete_ns))
+def moves_data(rwbs: str) -> bool:
+    """Whether a request of that kind moves data: no discard."""
+    return "D" not in rwbs
 
-    def rest(self) -> tuple[Halves, Int64s]:
-        """Return what is held when nothing comes after it; what is in flight is left out."""
-        self._give_up(len(self._complete_ns))
-        return self._release(len(self._complete_ns))
 
-    def _release(self, n: int) -> tuple[Halves, Int64s]:
-        found = self._held.some(slice(None, n)), self._complete_ns[:n]
-        self._held = self._held.some(slice(n, None))
-        self._complete_ns = self._complete_ns[n:]
-        return found
+def paired(reading: Reading, batches: Iterator[Halves]) -> Iterator[Requests]:
+    """Yield requests in the order of their issues."""
+    none = np.zeros(0, np.int64)
+    held = _Issues(none, none, none, none, none, none)
+    for halves in batches:
+        held = _completed(reading, held, _with_data(reading, halves))
+        n_ready = _n_ready(held.complete_ns)
+        yield _requests(reading, _some(held, slice(n_ready)))
+        held = _some(held, slice(n_ready, None))
+        if len(held.lines) > _MOST_HELD:
+            lost = held.complete_ns == _NEVER
+            lost[_MOST_HELD // 2 :] = False
+            reading.counts["requests issued, not completed"] += int(lost.sum())
+            held = _some(held, ~lost)
+    lost = held.complete_ns == _NEVER
+    reading.counts["requests issued, not completed"] += int(lost.sum())
+    yield _requests(reading, _some(held, ~lost))
 
-    def _give_up(self, n: int) -> None:
-        """Leave out those of the first `n` that are in flight."""
-        lost = (self._complete_ns < 0) & (np.arange(len(self._complete_ns)) < n)
-        self._counts["issued, not completed in the text"] += int(lost.sum())
-        self._held, self._complete_ns = self._held.some(~lost), self._complete_ns[~lost]
 
-    def _pairs(self, every: Halves, n_flying: int) -> tuple[Int64s, Int64s]:
-        """Return which halves open a request, in their order, and when each ends, or -1."""
-        index = np.arange(len(every.line))
-        order = np.lexsort((index, every.n, every.first, every.device))
-        keys = np.stack([every.device, every.first, every.n])[:, order]
-        completes = every.completes[order]
-        same = np.zeros(len(order), np.bool_)
-        same[1:] = (keys[:, 1:] == keys[:, :-1]).all(axis=0)
-        flies = np.zeros(len(order), np.bool_)  # whether such a request is in flight before
-        flies[1:] = same[1:] & ~completes[:-1]
-        opens, closes = ~completes & ~flies, completes & flies
-        self._counts["requests"] += int(opens.sum()) - n_flying
-        self._counts["issued again while in flight"] += int((~completes & flies).sum())
-        self._counts["completed, not issued in the text"] += int((completes & ~flies).sum())
-        last = np.maximum.accumulate(np.where(opens, np.arange(len(order)), -1))
-        ended = np.full(len(order), -1, np.int64)
-        ended[order[last[closes]]] = every.time_ns[order[closes]]
-        opened = np.sort(order[opens])
-        return opened, ended[opened]
+def _with_data(reading: Reading, halves: Halves) -> Halves:
+    good = halves.n_sectors > 0
+    reading.counts["issues and completions without data"] += int((~good).sum())
+    kept: Any = (column[good] for column in halves)
+    return Halves(*kept)
+
+
+def _n_ready(complete_ns: Int64s) -> int:
+    """Return how many come before the first that is in flight."""
+    flying = np.flatnonzero(complete_ns == _NEVER)
+    return int(flying[0]) if len(flying) else len(complete_ns)
+
+
+def _some(issues: _Issues, which: Any) -> _Issues:
+    kept: Any = (column[which] for column in issues)
+    return _Issues(*kept)
+
+
+def _completed(reading: Reading, held: _Issues, halves: Halves) -> _Issues:
+    """Return the issues held and the new ones, with their completions as far as known."""
+    n_held = len(held.lines)
+    fresh = _Issues(*halves[:5], np.full(len(halves.lines), _NEVER))
+    both: Any = (np.concatenate(pair) for pair in zip(held, fresh, strict=True))
+    rows = _Issues(*both)
+    completes = np.concatenate([np.zeros(n_held, np.bool_), halves.completes])
+    # A row per half in flight or new; in each group of equals the order is that of the lines.
+    open_ = np.flatnonzero(rows.complete_ns == _NEVER)
+    order = open_[np.lexsort((rows.n_sectors[open_], rows.sector[open_], rows.device[open_]))]
+    key = np.stack([rows.device[order], rows.sector[order], rows.n_sectors[order]])
+    same = np.zeros(len(order), np.bool_)
+    same[1:] = (key[:, 1:] == key[:, :-1]).all(axis=0)
+    done = completes[order]
+    flying = np.zeros(len(order), np.bool_)  # whether an issue stands before, in flight
+    flying[1:] = same[1:] & ~done[:-1]
+    begins = np.maximum.accumulate(np.where(~done & ~flying, np.arange(len(order)), 0))
+    pairs = np.flatnonzero(done & flying)
+    rows.complete_ns[order[begins[pairs]]] = rows.time_ns[order[pairs]]
+    reading.counts["requests issued again while in flight"] += int((~done & flying).sum())
+    reading.counts["requests completed, not issued"] += int((done & ~flying).sum())
+    kept = ~completes
+    kept[order[~done & flying]] = False
+    return _some(rows, kept)
+
+
+def _requests(reading: Reading, issues: _Issues) -> Requests:
+    early = issues.complete_ns < issues.time_ns
+    reading.counts["requests completed before their issue"] += int(early.sum())
+    return requests(
+        reading,
+        "line",
+        issues.lines,
+        offset_bytes=times(issues.sector, SECTOR_BYTES),
+        length_bytes=times(issues.n_sectors, SECTOR_BYTES),
+        device=issues.device,
+        submit_ns=issues.time_ns,
+        complete_ns=np.maximum(issues.complete_ns, issues.time_ns),
+    )

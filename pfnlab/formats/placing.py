@@ -75,7 +75,7 @@ def _areas(batch: Requests, page_bytes: int, area_pages: int) -> Int64s:
     return np.unique(np.concatenate(found))
 
 
-def only(reading: Reading, batches: Iterator[Requests], name: str) -> Iterator[Requests]:
+def only(reading: Reading, batches: Iterator[Requests | Accesses], name: str) -> Iterator[Requests]:
     """Keep the requests of one device, and count the others.
 
     Raises
@@ -84,7 +84,7 @@ def only(reading: Reading, batches: Iterator[Requests], name: str) -> Iterator[R
         If the file has no such device.
     """
     for batch in batches:
-        if batch.device is None:
+        if not isinstance(batch, Requests) or batch.device is None:
             raise TraceError(f"{reading.path}: devices={name!r}: its format names no devices")
         mine = batch.device == reading.devices.get(name, -1)
         reading.counts["requests of other devices"] += int((~mine).sum())
