@@ -170,11 +170,18 @@ def little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def outcome(path: Path, **options: Any) -> str:
-    """Read a file; what became of it: ``"trace"``, the name of the error, or else what is wrong."""
+def _in_time(path: Path, options: dict[str, Any]) -> pfnlab.Trace:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
-        trace = pfnlab.load(path, stream=False, **options)
+        return pfnlab.load(path, stream=False, **options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def outcome(path: Path, **options: Any) -> str:
+    """Read a file; what became of it: ``"trace"``, the name of the error, or else what is wrong."""
+    try:
+        trace = _in_time(path, options)
         n_bad = trace.provenance.get("counts", "").partition("bad, skipped: ")[2].split(";")[0]
         assert int(n_bad.replace(",", "") or 0) <= options.get("skip_bad", 0)
         assert len(trace) > 0
@@ -188,8 +195,6 @@ def outcome(path: Path, **options: Any) -> str:
         if isinstance(error, KeyboardInterrupt):
             raise
         return f"WRONG: {''.join(traceback.format_exception(error)[-3:])}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def options_for(rng: random.Random, name: str) -> dict[str, Any]:
