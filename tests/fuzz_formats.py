@@ -173,7 +173,8 @@ def little_memory() -> Iterator[None]:
 def _in_time(path: Path, options: dict[str, Any]) -> pfnlab.Trace:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
-        return pfnlab.load(path, stream=False, **options)
+        trace: pfnlab.Trace = pfnlab.load(path, stream=False, **options)
+        return trace
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
