@@ -19,7 +19,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,10 @@ SEPARATORS = b",; \t\n:.+-[]()"
 
 
 def fixtures() -> dict[str, list[bytes]]:
-    """Whole files of each format."""
+    """Whole files of each format, as far as their content tells it."""
     files: dict[str, list[bytes]] = {name: [] for name in FORMATS}
     for path in sorted(FOLDER.iterdir()):
-        if path.is_file():
+        with suppress(pfnlab.TraceError):
             files[format_of(path).name].append(path.read_bytes())
     return files
 
@@ -170,11 +170,19 @@ def little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def outcome(path: Path, **options: Any) -> str:
-    """Read a file; what became of it: ``"trace"``, the name of the error, or else what is wrong."""
+def _in_time(path: Path, options: dict[str, Any]) -> pfnlab.Trace:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
-        trace = pfnlab.load(path, stream=False, **options)
+        trace: pfnlab.Trace = pfnlab.load(path, stream=False, **options)
+        return trace
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def outcome(path: Path, **options: Any) -> str:
+    """Read a file; what became of it: ``"trace"``, the name of the error, or else what is wrong."""
+    try:
+        trace = _in_time(path, options)
         n_bad = trace.provenance.get("counts", "").partition("bad, skipped: ")[2].split(";")[0]
         assert int(n_bad.replace(",", "") or 0) <= options.get("skip_bad", 0)
         assert len(trace) > 0
@@ -188,8 +196,6 @@ def outcome(path: Path, **options: Any) -> str:
         if isinstance(error, KeyboardInterrupt):
             raise
         return f"WRONG: {''.join(traceback.format_exception(error)[-3:])}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def options_for(rng: random.Random, name: str) -> dict[str, Any]:

