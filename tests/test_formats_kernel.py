@@ -419,6 +419,10 @@ def test_a_bad_line_is_named_or_skipped(name: str, garbage: bytes, tmp_path: Pat
     [
         ("blkparse", "8,0 1 1 0.1 7 D W -5 + 8 [x]", r"line 1: must have sector \+ sectors"),
         ("blkparse", "8,0 1 1 0.1 7 D W 99999999999999999999 + 8 [x]", "line 1: must have sector"),
+        ("perf_block", AT + "block:block_rq_issue: 8,0 W 4096 () -5 + 8 none,0,0 [x]",
+         "line 1: must have all that perf script writes"),
+        ("perf_pagecache", AT + "pagemap:mm_lru_activate: folio=0x1",
+         "line 1: must have all that perf script writes"),
         ("lackey", " L 1000,0", "line 1: must have 1 to 65536 bytes, below"),
         ("lackey", " L 7fffffffffffffff,8", "line 1: must have 1 to 65536 bytes, below"),
         ("lackey", " L zz,8", r"must have address \(hexadecimal digits\)"),

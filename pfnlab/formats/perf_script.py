@@ -36,11 +36,21 @@ _OTHER = [
     "ffff{_ip:x} {*} ({...}",
 ]
 _REQUEST = "({*}) {sector:d} + {sectors:d} {...}"
+#: A flush has no sector: that is -1, as an unsigned number.
+_FLUSH = _AT + "block:block_rq_complete: {*}) 18446744073709551615 + 0 {...}"
+
+
+def _strange(*names: str) -> list[str]:
+    """Return patterns of events of the family that fit none of its own: those are bad."""
+    return [_AT + name + "{...}" for name in names]
+
 
 BLOCK = Patterns.of(
     [
         _AT + "block:block_rq_issue: {device:w} {rwbs:w} {_bytes:d} " + _REQUEST,
         _AT + "block:block_rq_complete: {device:w} {rwbs:w} " + _REQUEST,
+        _FLUSH,
+        *_strange("block:block_rq_issue:", "block:block_rq_complete:"),
         *_OTHER,
     ]
 )
@@ -58,7 +68,11 @@ _CACHE: list[tuple[int, str]] = [
     (REFERENCE, "page_ref:{_event:w}: pfn=0x{pfn:x} flags={...}"),
 ]
 _WHAT = np.array([what for what, _ in _CACHE], np.int64)
-PAGECACHE = Patterns.of([*(_AT + text for _, text in _CACHE), *_OTHER])
+_CACHE_EVENTS = (
+    "filemap:mm_filemap_add_to_page_cache:", "filemap:mm_filemap_delete_from_page_cache:",
+    "pagemap:mm_lru_", "page_ref:",
+)  # fmt: skip
+PAGECACHE = Patterns.of([*(_AT + text for _, text in _CACHE), *_strange(*_CACHE_EVENTS), *_OTHER])
 _MOST_ORDER, _MOST_PFN, _MOST_CPU = 20, (1 << 52) - 1, (1 << 16) - 1
 
 _SAMPLE = ("{_comm:w} {_pid:w} {time:.9}: {_period:d} ", "{_comm:w} {_pid:w} {time:.9}: ",
@@ -97,8 +111,12 @@ def read_block(reading: Reading) -> Iterator[Requests]:
 
 
 def _halves(reading: Reading) -> Iterator[Halves]:
-    for few in _matched(reading, BLOCK, 2):
-        at, numbers = BLOCK.columns, few.numbers
+    at = BLOCK.columns
+    for every in _matched(reading, BLOCK, 3, 2):
+        halves = every.kinds < 2
+        reading.counts["issues and completions without data"] += int((~halves).sum())
+        few = _some(every, halves)
+        numbers = few.numbers
         data = words.where(few, at["rwbs"], moves_data)
         yield Halves(
             lines=few.line_numbers,
@@ -117,7 +135,7 @@ def read_pagecache(reading: Reading) -> Iterator[Accesses]:
 
 def _folios(reading: Reading) -> Iterator[Folios]:
     at = PAGECACHE.columns
-    for few in _matched(reading, PAGECACHE, len(_CACHE)):
+    for few in _matched(reading, PAGECACHE, len(_CACHE), len(_CACHE_EVENTS)):
         order = np.where(_has_order(few.kinds), few.numbers[:, at["order"]], 0)
         limits = {"order": (order, _MOST_ORDER),
                   "pfn": (few.numbers[:, at["pfn"]], _MOST_PFN),
@@ -144,7 +162,7 @@ def _has_order(kinds: Int64s) -> npt.NDArray[np.bool_]:
 def read_faults(reading: Reading) -> Iterator[Accesses]:
     """Yield a lookup of the page of each fault's address."""
     at = FAULTS.columns
-    for few in _matched(reading, FAULTS, len(_FAULTS) + len(_NO_ADDRESS)):
+    for few in _matched(reading, FAULTS, len(_FAULTS) + len(_NO_ADDRESS), 0):
         known = few.kinds < len(_FAULTS)
         known &= (few.kinds < 2) | (few.numbers[:, at["ip"]] >= _LEAST_IP)
         reading.counts["faults without an address"] += int((~known).sum())
@@ -154,15 +172,20 @@ def read_faults(reading: Reading) -> Iterator[Accesses]:
         )
 
 
-def _matched(reading: Reading, patterns: Patterns, n_kinds: int) -> Iterator[Matched]:
-    """Yield the lines of the family's `n_kinds` patterns."""
+def _matched(
+    reading: Reading, patterns: Patterns, n_kinds: int, n_strange: int
+) -> Iterator[Matched]:
+    """Yield the lines of the family's `n_kinds` patterns; those of the next are bad."""
     for matched in matched_lines(reading, patterns):
         mine = matched.kinds < n_kinds
-        reading.counts["other events"] += int((~mine).sum())
+        strange = ~mine & (matched.kinds < n_kinds + n_strange)
+        for line in matched.line_numbers[strange]:
+            reading.bad(f"line {line}", "must have all that perf script writes of its event")
+        reading.counts["other events"] += int((~mine & ~strange).sum())
         if mine.any():
-            yield Matched(
-                matched.kinds[mine],
-                matched.numbers[mine],
-                matched.line_numbers[mine],
-                matched.block,
-            )
+            yield _some(matched, mine)
+
+
+def _some(matched: Matched, which: npt.NDArray[np.bool_]) -> Matched:
+    columns = (matched.kinds[which], matched.numbers[which], matched.line_numbers[which])
+    return Matched(*columns, matched.block)
