@@ -28,8 +28,7 @@ from unittest.mock import patch
 import pyarrow as pa
 
 import pfnlab
-from pfnlab.formats import FORMATS
-from pfnlab.formats.known import format_of
+from pfnlab.formats.known import FORMATS, format_of
 
 FOLDER = Path(__file__).parent / "formats"
 FOUND = FOLDER / "found"

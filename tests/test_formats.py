@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.formats import FORMATS, completing
+from pfnlab.formats import completing
 from pfnlab.formats.completing import Timed, by_depth
+from pfnlab.formats.known import FORMATS
 from pfnlab.formats.reading import Accesses, Requests
 
 FOLDER = Path(__file__).parent / "formats"

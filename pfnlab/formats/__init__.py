@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from pfnlab.errors import TraceError
-from pfnlab.formats.foreign import Foreign, Options
-from pfnlab.formats.known import FORMATS
-from pfnlab.formats.placing import Devices
 from pfnlab.formats.sources import check_regular
 from pfnlab.native import load_native
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 
-__all__ = ["FORMATS", "load"]
+if TYPE_CHECKING:
+    from pfnlab.formats.placing import Devices
 
 PARQUET_MAGIC = b"PAR1"
 Path_ = str | os.PathLike[str]
@@ -53,7 +51,7 @@ def load(
     ----------
     path
         A native trace, Parquet or a folder of ``.npy`` columns, or a file of one of
-        `pfnlab.formats.FORMATS`, compressed by gzip, zstd or xz or not.
+        `pfnlab.formats.known.FORMATS`, compressed by gzip, zstd or xz or not.
     stream
         For native traces: True leaves the events in their file, to be read and checked while
         they are replayed, in a few MiB of memory; False reads them all now. None streams a trace
@@ -69,6 +67,11 @@ def load(
     ParameterError
         For an option that has no such value.
     """
+    source = Path(path)
+    if is_native(source):
+        return load_native(source, stream)
+    from pfnlab.formats.foreign import Foreign, Options  # which bring the compiler
+
     options = Options(
         format=format,
         io_depth=io_depth,
@@ -77,9 +80,6 @@ def load(
         page_bytes=page_bytes,
         columns=columns,
     )
-    source = Path(path)
-    if is_native(source):
-        return load_native(source, stream)
     if stream:
         how = "'pfnlab trace convert' makes one"
         raise TraceError(f"{source}: must be a native trace to be streamed; {how}")

@@ -118,6 +118,7 @@ class Foreign:
             found, timed = every, None  # type: ignore[assignment]
         for accesses in found:
             if len(accesses.pfns):
+                self._check_cpus(accesses)
                 n_events += len(accesses.pfns)
                 yield places.move(accesses) if places is not None else accesses
         late = timed.n_late if timed is not None else 0
@@ -127,6 +128,12 @@ class Foreign:
                 f"{self.path}: has no event, must have one ({counted or 'no records'})"
             )
         self._describe(reading, places, late)
+
+    def _check_cpus(self, accesses: Accesses) -> None:
+        """Refuse a CPU that a trace has no room for."""
+        if accesses.cpus is not None and int(accesses.cpus.max()) > np.iinfo(np.uint16).max:
+            cpu = int(accesses.cpus.max())
+            raise TraceError(f"{self.path}: cpu={cpu}: must be below 65536")
 
     def _io_depth(self, reading: Reading) -> int:
         return self.options.io_depth if reading.io_depth is None else reading.io_depth
