@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -217,15 +218,16 @@ class Foreign:
     @contextmanager
     def spooled(self, beside: Path) -> Iterator[StreamedTrace]:
         """Write all events to a temporary folder, in bounded memory, and stream them from there."""
-        try:
-            beside.mkdir(parents=True, exist_ok=True)
-            temporary = TemporaryDirectory(prefix=".pfnlab-", dir=beside)
-        except OSError as error:
-            raise FileError(f"{beside}: can't be written ({error.strerror})") from error
-        with temporary as name:
-            folder = Path(name)
+        folder = beside / f".pfnlab-{uuid4().hex}"
+        try:  # made inside, for Ctrl-C may come right after
+            try:
+                folder.mkdir(0o700, parents=True)
+            except OSError as error:
+                raise FileError(f"{beside}: can't be written ({error.strerror})") from error
             self._spool(folder)
             yield StreamedTrace(source=NpyFolder(folder, STORED), **self.about())
+        finally:
+            rmtree(folder, ignore_errors=True)
 
     def _spool(self, folder: Path) -> None:
         events = self.events()
