@@ -32,6 +32,7 @@ from pfnlab.trace import Trace
 
 #: Largest share of the available memory that `load` fills.
 _SHARE = 0.5
+_MOST_CPUS = 1 << 16
 _DTYPES = {"ops": np.uint8, "atomic": np.bool_, "cpus": np.uint16, "time_ns": np.int64}
 
 
@@ -120,6 +121,9 @@ class Foreign:
         for accesses in found:
             if len(accesses.pfns):
                 n_events += len(accesses.pfns)
+                if accesses.cpus is not None and accesses.cpus.max() >= _MOST_CPUS:
+                    cpu = accesses.cpus.max()
+                    raise TraceError(f"{self.path}: cpu {cpu}: must be below {_MOST_CPUS}")
                 yield places.move(accesses) if places is not None else accesses
         late = timed.n_late if timed is not None else 0
         if not n_events:
