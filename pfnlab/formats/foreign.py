@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from pfnlab.trace import Trace
 
 #: Largest share of the available memory that `load` fills.
 _SHARE = 0.5
+_MOST_CPUS = 1 << 16
 _DTYPES = {"ops": np.uint8, "atomic": np.bool_, "cpus": np.uint16, "time_ns": np.int64}
 
 
@@ -120,6 +122,9 @@ class Foreign:
             if len(accesses.pfns):
                 self._check_cpus(accesses)
                 n_events += len(accesses.pfns)
+                if accesses.cpus is not None and accesses.cpus.max() >= _MOST_CPUS:
+                    cpu = accesses.cpus.max()
+                    raise TraceError(f"{self.path}: cpu {cpu}: must be below {_MOST_CPUS}")
                 yield places.move(accesses) if places is not None else accesses
         late = timed.n_late if timed is not None else 0
         if not n_events:
@@ -224,15 +229,16 @@ class Foreign:
     @contextmanager
     def spooled(self, beside: Path) -> Iterator[StreamedTrace]:
         """Write all events to a temporary folder, in bounded memory, and stream them from there."""
-        try:
-            beside.mkdir(parents=True, exist_ok=True)
-            temporary = TemporaryDirectory(prefix=".pfnlab-", dir=beside)
-        except OSError as error:
-            raise FileError(f"{beside}: can't be written ({error.strerror})") from error
-        with temporary as name:
-            folder = Path(name)
+        folder = beside / f".pfnlab-{uuid4().hex}"
+        try:  # made inside, for Ctrl-C may come right after
+            try:
+                folder.mkdir(0o700, parents=True)
+            except OSError as error:
+                raise FileError(f"{beside}: can't be written ({error.strerror})") from error
             self._spool(folder)
             yield StreamedTrace(source=NpyFolder(folder, STORED), **self.about())
+        finally:
+            rmtree(folder, ignore_errors=True)
 
     def _spool(self, folder: Path) -> None:
         events = self.events()
