@@ -236,7 +236,7 @@ def test_conversion_says_what_it_skipped_and_keeps_what_was_typed(
     assert f"pfnlab: {source}: 2 bad lines or records were skipped\n" in said.err
     about = json.loads(said.out)
     options = "--skip-bad=2 --format=mqsim --json"
-    assert about["command"] == f"pfnlab trace convert {options} '{source}' {target}"
+    assert about["command"] == f"pfnlab trace convert {options} 'a b.trace' o.parquet"
     assert about["counts"] == "bad, skipped: 2"
 
 
