@@ -88,6 +88,7 @@ def _others(axes: Axes, frame: pd.DataFrame) -> None:
     axes.barh(range(len(names)), heights, color=colours, height=0.6)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
+    axes.set_ylabel("what is counted, and who does what")
     axes.set_xlim(0, max(*heights, 1.0) * 1.2)
     axes.grid(axis="y", visible=False)
     for place, height in enumerate(heights):
