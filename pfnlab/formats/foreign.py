@@ -122,9 +122,6 @@ class Foreign:
             if len(accesses.pfns):
                 self._check_cpus(accesses)
                 n_events += len(accesses.pfns)
-                if accesses.cpus is not None and accesses.cpus.max() >= _MOST_CPUS:
-                    cpu = accesses.cpus.max()
-                    raise TraceError(f"{self.path}: cpu {cpu}: must be below {_MOST_CPUS}")
                 yield places.move(accesses) if places is not None else accesses
         late = timed.n_late if timed is not None else 0
         if not n_events:
@@ -136,9 +133,9 @@ class Foreign:
 
     def _check_cpus(self, accesses: Accesses) -> None:
         """Refuse a CPU that a trace has no room for."""
-        if accesses.cpus is not None and int(accesses.cpus.max()) > np.iinfo(np.uint16).max:
-            cpu = int(accesses.cpus.max())
-            raise TraceError(f"{self.path}: cpu={cpu}: must be below 65536")
+        cpu = 0 if accesses.cpus is None else int(accesses.cpus.max())
+        if cpu >= _MOST_CPUS:
+            raise TraceError(f"{self.path}: cpu={cpu}: must be below {_MOST_CPUS}")
 
     def _io_depth(self, reading: Reading) -> int:
         return self.options.io_depth if reading.io_depth is None else reading.io_depth
