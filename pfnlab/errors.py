@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class PfnlabError(Exception):
@@ -30,6 +31,10 @@ class ParameterError(PfnlabError, ValueError):
         return type(self), (self.field, self.value, self.requirement)
 
 
+class ParameterFileError(PfnlabError, ValueError):
+    """A parameter file, or a frame to be made again, can't say what is asked for."""
+
+
 class TraceError(PfnlabError, ValueError):
     """A trace, or a file that should hold one, is not what it must be."""
 
@@ -40,6 +45,23 @@ class FileError(PfnlabError, OSError):
 
 class FrameError(PfnlabError, ValueError):
     """A sweep frame lacks what a claim or a figure needs."""
+
+
+class PointsFailed(PfnlabError):  # noqa: N818 - like SweepInterrupted, an outcome that keeps rows
+    """Some points of a sweep failed, all others were completed.
+
+    Attributes
+    ----------
+    frame
+        The rows that were finished.
+    failed
+        What failed, each with `params`, `share`, `value` and `reason`.
+    """
+
+    def __init__(self, frame: Any, failed: Sequence[Any], n_points: int) -> None:
+        super().__init__(f"{len(failed)} of {n_points} points failed; all others are done")
+        self.frame = frame
+        self.failed = failed
 
 
 class NotebookError(PfnlabError):

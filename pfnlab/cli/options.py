@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pfnlab.params import PARAMETERS, Params
 
@@ -29,16 +29,9 @@ def flag_of(name: str) -> str:
 
 def params_of(arguments: argparse.Namespace) -> Params:
     """Return the configuration that the flags of `add_params` ask for."""
-    given = {name: getattr(arguments, name) for name in PARAMETERS}
-    return Params(**{name: value_of(name, text) for name, text in given.items() if text})
-
-
-def value_of(name: str, text: str) -> int | str:
-    """Return the text of a flag as its field takes it: a count is a number, a size has a unit."""
-    if PARAMETERS[name].choices or PARAMETERS[name].unit == "bytes":
-        return text
-    digits = text.replace("_", "").replace(",", "")
-    return int(digits) if digits.isascii() and digits.isdigit() else text
+    typed = {name: getattr(arguments, name) for name in PARAMETERS}
+    given: dict[str, Any] = {n: PARAMETERS[n].read(t) for n, t in typed.items() if t is not None}
+    return Params(**given)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
