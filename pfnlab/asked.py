@@ -22,6 +22,8 @@ from pfnlab.frames import ATTRIBUTE, write_frame
 from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, check_axes, points, sweep
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.regions import Region
+from pfnlab.regions import region as region_of
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 
@@ -54,6 +56,8 @@ class Request:
         A trace or workload for each of `texts`, once they are opened.
     digests
         sha256 of each trace among them, by its text.
+    regions
+        Presets of devices, for a notebook that measures on some.
     """
 
     params: Params
@@ -63,6 +67,7 @@ class Request:
     texts: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
 
     def opened(self) -> Self:
         """Return the same request with its sources: workloads, and traces read from their files."""
@@ -178,7 +183,7 @@ def request(given: Mapping[str, Any]) -> Request:
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a `Request`; names that are not in `NAMES` are passed over."""
+    """Return the fields of a `Request`; names beside `NAMES` and ``regions`` are passed over."""
     params = Params(**{n: _single(n, given[n]) for n in PARAMETERS if n in given})
     lists = {name: given.get(f"{name}_axis") for name in AXES}
     filled = {name: values for name, values in lists.items() if values not in (None, [], ())}
@@ -192,10 +197,19 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     costs_of(costs)
     if out is not None:
         check_out(out)
-    texts = tuple(names_in("source", given.get("source", ()), "a trace file or a workload"))
+    texts = tuple(_names_in("source", given.get("source", ()), "a trace file or a workload"))
     for text in texts:
         opener_of(text)
-    return {"params": params, "texts": texts, "axes": axes, "costs": costs, "out": out}
+    devices = _names_in("regions", given["regions"], "a region") if "regions" in given else []
+    regions = tuple(region_of(name) for name in devices)
+    return {
+        "params": params,
+        "texts": texts,
+        "axes": axes,
+        "costs": costs,
+        "out": out,
+        "regions": regions,
+    }
 
 
 def check_out(out: object) -> None:
@@ -204,7 +218,7 @@ def check_out(out: object) -> None:
         raise ParameterError("out", out, "must be None or the path of a Parquet file, NAME.parquet")
 
 
-def names_in(name: str, value: object, what: str) -> list[str]:
+def _names_in(name: str, value: object, what: str) -> list[str]:
     """Return one name, or a list of some, as a list."""
     names = [value] if isinstance(value, str) else value
     if (

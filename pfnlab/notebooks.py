@@ -1,24 +1,21 @@
-"""What notebooks share: strict parameters, the sources they name, and runs without a browser."""
+"""What notebooks share: strict parameters, and what they measure of the sources they name."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
 from pfnlab import asked
-from pfnlab.asked import NAMES
 from pfnlab.costs import Costs
 from pfnlab.errors import NotebookError, ParameterError, TraceError, near
 from pfnlab.grid import Source, drawn, points
+from pfnlab.headless import ALLOWED, FOLDER, execute, targets_of
 from pfnlab.named import ROOT, find_source, shipped_traces
 from pfnlab.params import Params
 from pfnlab.regions import Region
-from pfnlab.regions import region as region_of
 from pfnlab.replayable import Replayable
 
 __all__ = ["ALLOWED", "FOLDER", "ROOT", "Request", "execute", "find_source", "measured", "request",
@@ -26,32 +23,15 @@ __all__ = ["ALLOWED", "FOLDER", "ROOT", "Request", "execute", "find_source", "me
 
 T = TypeVar("T")
 
-FOLDER = ROOT / "notebooks"
-#: Every name that the parameters cell of a notebook may have.
-ALLOWED = (*NAMES, "regions")
 #: What a notebook measures of each source that is no sweep.
 Measure = Callable[[Replayable, Params, str], pd.DataFrame]
 #: The same for a device, whose latency is among the costs.
 MeasureDevice = Callable[[Replayable, Params, Costs], pd.DataFrame]
-# ipykernel 7.3 warns of plain TCP on every start (older clients do not know the option), and logs
-# the interrupt that a client sends before it shuts a kernel down as an error, now and then.
-_QUIET = {
-    "KernelManager": {"transport_encryption": "auto"},
-    "NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(asked.Request):
-    """What the parameters cell of a notebook asks for, checked.
-
-    Attributes
-    ----------
-    regions
-        Presets of devices, where the notebook has some.
-    """
-
-    regions: tuple[Region, ...] = ()
+    """What the parameters cell of a notebook asks for; what it measures need be no sweep."""
 
     def gather(
         self, measure: Measure, params: Params | None = None, *, walk: bool = True
@@ -142,13 +122,9 @@ def request(namespace: Mapping[str, Any]) -> Request:
     for name in sorted({*assigned, *injected}):
         if name not in ALLOWED:
             raise NotebookError(f"{name}: no such notebook parameter; {near(name, ALLOWED)}")
-    own = {name: namespace[name] for name in NAMES if name in namespace}
+    own = {name: namespace[name] for name in ALLOWED if name in namespace}
     over = {name: own[name] for name in injected if name in own}
-    devices: tuple[Region, ...] = ()
-    if "regions" in namespace:
-        names = asked.names_in("regions", namespace["regions"], "a region")
-        devices = tuple(region_of(name) for name in names)
-    return Request(**asked.checked(asked.overlaid(own, over)), regions=devices).opened()
+    return Request(**asked.checked(asked.overlaid(own, over))).opened()
 
 
 def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -157,7 +133,7 @@ def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:
     injected: set[str] = set()
     for cell in cells:
         try:
-            targets = {t for node in ast.parse(cell).body for t in _targets(node)}
+            targets = {*targets_of(cell)}
         except SyntaxError:  # a cell of magics
             continue
         if cell.startswith("# Parameters"):
@@ -167,11 +143,6 @@ def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:
     return assigned, injected
 
 
-def _targets(node: ast.stmt) -> list[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
 def measured(name: str) -> pd.DataFrame:
     """Return the measurement recorded in ``data/measured/<name>.csv``, machine and date with it."""
     path = ROOT / "data" / "measured" / f"{name}.csv"
@@ -179,36 +150,3 @@ def measured(name: str) -> pd.DataFrame:
         known = [path.stem for path in path.parent.glob("*.csv")]
         raise NotebookError(f"measured={name!r}: no such measurement; {near(name, known)}")
     return pd.read_csv(path)
-
-
-def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:
-    """Run ``notebooks/<name>.ipynb`` with papermill, from the root of the checkout.
-
-    Raises
-    ------
-    NotebookError
-        For an unknown notebook or parameter, before a kernel is started.
-    papermill.PapermillExecutionError
-        If a cell fails; the executed notebook is kept in `output`.
-    """
-    known = [path.stem for path in FOLDER.glob("*.ipynb")]
-    if name not in known:
-        raise NotebookError(f"notebook={name!r}: no such notebook; {near(name, known)}")
-    for parameter in parameters:
-        if parameter not in ALLOWED:
-            raise NotebookError(
-                f"{parameter}: no such notebook parameter; {near(parameter, ALLOWED)}"
-            )
-    import papermill
-    from traitlets.config import Config
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(
-        FOLDER / f"{name}.ipynb",
-        output,
-        dict(parameters),
-        cwd=ROOT,
-        kernel_name="python3",
-        progress_bar=False,
-        config=Config(_QUIET),
-    )
