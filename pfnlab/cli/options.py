@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pfnlab.params import PARAMETERS, Params
 
@@ -30,7 +30,8 @@ def flag_of(name: str) -> str:
 def params_of(arguments: argparse.Namespace) -> Params:
     """Return the configuration that the flags of `add_params` ask for."""
     given = {name: getattr(arguments, name) for name in PARAMETERS}
-    return Params(**{name: value_of(name, text) for name, text in given.items() if text})
+    values: dict[str, Any] = {name: value_of(name, text) for name, text in given.items() if text}
+    return Params(**values)
 
 
 def value_of(name: str, text: str) -> int | str:
