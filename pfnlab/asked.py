@@ -17,9 +17,19 @@ from typing import Any, Self
 import pandas as pd
 
 from pfnlab.costs import DEFAULT_PRESET, costs_of
-from pfnlab.errors import ParameterError, PointsFailed, near
+from pfnlab.errors import ParameterError, near
 from pfnlab.frames import ATTRIBUTE, write_frame
-from pfnlab.grid import AXES, SHARES, Source, SweepInterrupted, check_axes, points, sweep
+from pfnlab.grid import (
+    AXES,
+    SHARES,
+    PointError,
+    Source,
+    StoreError,
+    SweepInterrupted,
+    check_axes,
+    points,
+    sweep,
+)
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.regions import Region
@@ -100,7 +110,7 @@ class Request:
 
         Raises
         ------
-        SweepInterrupted, PointsFailed
+        SweepInterrupted, PointError, StoreError
             With the finished rows of all sources.
         """
         chosen = self.moved_to(params)
@@ -108,24 +118,26 @@ class Request:
         options |= chosen.axes
         options |= {} if store is None else {"store": store}
         frames: list[pd.DataFrame] = []
-        failures: list[PointsFailed] = []
+        failures: list[PointError] = []
         try:
             for source in chosen.placed():
                 try:
                     frame = sweep(
                         source, chosen.params, costs=self.costs, skip_invalid=True, **options
                     )
-                except PointsFailed as failure:
+                except PointError as failure:
                     failures.append(failure)
                     frame = failure.frame
                 frames.append(frame)
         except KeyboardInterrupt as stop:
             finished = chosen.joined([*frames, getattr(stop, "frame", pd.DataFrame())])
             raise SweepInterrupted(finished, chosen.n_points * len(self.sources)) from None
+        except StoreError as stop:
+            stop.frame = chosen.joined([*frames, stop.frame])
+            raise
         if failures:
             every = [failed for failure in failures for failed in failure.failed]
-            n_points = chosen.n_points * len(self.sources)
-            raise PointsFailed(chosen.joined(frames), every, n_points)
+            raise PointError(chosen.joined(frames), every, tuple(chosen.axes))
         return chosen.joined(frames)
 
     def joined(self, frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 
 class PfnlabError(Exception):
@@ -45,23 +44,6 @@ class FileError(PfnlabError, OSError):
 
 class FrameError(PfnlabError, ValueError):
     """A sweep frame lacks what a claim or a figure needs."""
-
-
-class PointsFailed(PfnlabError):  # noqa: N818 - like SweepInterrupted, an outcome that keeps rows
-    """Some points of a sweep failed, all others were completed.
-
-    Attributes
-    ----------
-    frame
-        The rows that were finished.
-    failed
-        What failed, each with `params`, `share`, `value` and `reason`.
-    """
-
-    def __init__(self, frame: Any, failed: Sequence[Any], n_points: int) -> None:
-        super().__init__(f"{len(failed)} of {n_points} points failed; all others are done")
-        self.frame = frame
-        self.failed = failed
 
 
 class NotebookError(PfnlabError):

@@ -29,9 +29,13 @@ def flag_of(name: str) -> str:
 
 def params_of(arguments: argparse.Namespace) -> Params:
     """Return the configuration that the flags of `add_params` ask for."""
-    typed = {name: getattr(arguments, name) for name in PARAMETERS}
-    given: dict[str, Any] = {n: PARAMETERS[n].read(t) for n, t in typed.items() if t is not None}
-    return Params(**given)
+    return Params(**given_of(arguments))
+
+
+def given_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields that were given, and no defaults."""
+    texts = {name: getattr(arguments, name) for name in PARAMETERS}
+    return {name: PARAMETERS[name].read(t) for name, t in texts.items() if t is not None}
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

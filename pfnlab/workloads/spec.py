@@ -112,7 +112,7 @@ class Spec(ABC):
         ParameterError
             If the region is too small for the workload.
         """
-        self._check_region(params)
+        self.check(params)
         # Six bytes an event if pfns are uint32, ten if they are not.
         check_fits(10 * self.n_events, "n_events", self.n_events, "the events of a workload")
         feed = self._feed(params)
@@ -138,7 +138,7 @@ class Spec(ABC):
         ParameterError
             Before the first piece, if the region is too small for the workload.
         """
-        self._check_region(params)
+        self.check(params)
         feed = self._feed(params)
         room = feed.columns(min(n_events, self.n_events))
         for start in range(0, self.n_events, n_events):
@@ -156,7 +156,8 @@ class Spec(ABC):
         _keep_temporaries()
         return Feed.of(self.draw(params, self._seed(params)), params)
 
-    def _check_region(self, params: Params) -> None:
+    def check(self, params: Params) -> None:
+        """Refuse a region that is too small for the workload."""
         needed = self.pages_needed(params.page_bytes)
         if params.n_pages < needed:
             least = format_bytes(needed * params.page_bytes)
