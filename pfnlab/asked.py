@@ -27,9 +27,9 @@ from pfnlab.grid import (
     StoreError,
     SweepInterrupted,
     check_axes,
-    points,
     sweep,
 )
+from pfnlab.grid.axes import Grid
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.regions import Region
@@ -152,7 +152,7 @@ class Request:
     @property
     def n_points(self) -> int:
         """Points that each source is replayed under."""
-        return len(points(self.params, self.axes, skip_invalid=True))
+        return sum(1 for _ in Grid(self.params, self.axes, skip_invalid=True))
 
     def save(self, frame: pd.DataFrame) -> str:
         """Write the frame to `out` if there is one, and say so."""
@@ -204,7 +204,8 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         swept = ", ".join(filled)
         raise ParameterError(swept, f"{n_points:,} points", f"must be at most {MOST_POINTS:,}")
     axes = {name: [_value(name, value) for value in values] for name, values in filled.items()}
-    points(params, axes, skip_invalid=True)
+    for _ in Grid(params, axes, skip_invalid=True):  # each point is checked
+        pass
     costs, out = given.get("costs") or DEFAULT_PRESET, given.get("out")
     costs_of(costs)
     if out is not None:

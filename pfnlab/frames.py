@@ -71,6 +71,21 @@ def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
     return about
 
 
+def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return a written frame.
+
+    Raises
+    ------
+    FrameError
+        As `about_frame`, or if the file is damaged.
+    """
+    about_frame(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise FrameError(f"{path}: can't be read as a frame (it is damaged)") from error
+
+
 def differing(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     """Return the columns of two frames of as many rows that are not the same bit for bit."""
     names = list(dict.fromkeys([*one, *other]))

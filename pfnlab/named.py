@@ -36,7 +36,7 @@ def opener_of(text: str) -> Callable[[], Source]:
     """Check the text of a source and return what gives the source; no trace is read before."""
     if text == TOY:
         return Story
-    if text.partition(":")[0] in WORKLOADS:
+    if _is_workload(text):
         spec = workload_of(text)
         return lambda: spec
     if (path := path_of(text)) is not None:
@@ -52,6 +52,18 @@ def path_of(text: str) -> Path | None:
         return next((path for path in (Path(text), ROOT / text) if text and path.exists()), None)
     except (OSError, ValueError):  # too long for a name, or with a zero byte in it
         return None
+
+
+def located(text: str) -> str:
+    """Return a text that names the same source from the root of the checkout."""
+    if _is_workload(text) or text == TOY or Path.cwd() == ROOT:
+        return text
+    path = path_of(text)
+    return str(path.absolute()) if path is not None and path == Path(text) else text
+
+
+def _is_workload(text: str) -> bool:
+    return text.partition(":")[0] in WORKLOADS
 
 
 def text_of(text: str, source: Source) -> str:
