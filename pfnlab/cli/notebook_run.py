@@ -42,11 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check every run, then make them, and say how each ended."""
+    from pfnlab.files import check_writable
     from pfnlab.headless import execute_all
 
     if arguments.jobs < 1:
         raise ParameterError("jobs", arguments.jobs, "must be a number of kernels")
-    outcomes = execute_all(list(_jobs(arguments)), arguments.jobs, _say)
+    jobs = list(_jobs(arguments))
+    for job in jobs:
+        check_writable(job.output)
+    outcomes = execute_all(jobs, arguments.jobs, _say)
     return 1 if any(outcome.reason for outcome in outcomes) else 0
 
 

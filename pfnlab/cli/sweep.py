@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check everything, replay every point, and keep or show the frame."""
     from pfnlab import frames
     from pfnlab.asked import check_out
+    from pfnlab.files import check_writable
 
     if arguments.output:
         check_out(arguments.output)
@@ -75,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
             _check_digests(request, arguments.frame)
         if arguments.dry_run:
             return _say_estimate(request, executor)
+        if arguments.output:
+            check_writable(arguments.output)
         if arguments.write_parameters:
             _write_parameters(request, arguments.write_parameters)
         status, frame = _swept(request, executor, arguments)
