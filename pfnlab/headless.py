@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -193,7 +194,8 @@ class Kernels:
         return Outcome(job, "")
 
     def stop(self) -> None:
-        """Kill every kernel, and those that are being started."""
+        """Kill every kernel, and those that are being started; what papermill says of it is known."""
+        logging.getLogger("papermill").setLevel(logging.CRITICAL)
         with self._lock:
             self._stopped = True
             for manager in self._managers:
