@@ -194,8 +194,8 @@ class Kernels:
         return Outcome(job, "")
 
     def stop(self) -> None:
-        """Kill every kernel, and those that are being started; what papermill says of it is known."""
-        logging.getLogger("papermill").setLevel(logging.CRITICAL)
+        """Kill every kernel, and those that are being started."""
+        logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it would say that they died
         with self._lock:
             self._stopped = True
             for manager in self._managers:
