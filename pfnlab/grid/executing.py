@@ -76,7 +76,7 @@ class Workers:
 
     def _end(self) -> None:
         processes = list((getattr(self.executor, "_processes", None) or {}).values())
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False)
         for process in processes:
             process.terminate()
 
