@@ -26,6 +26,7 @@ from pfnlab.errors import FileError, ParameterError
 from pfnlab.grid.axes import AXES, SHARES, Grid, Point, check_axes, points
 from pfnlab.grid.cutting import Cutter, Group, looks_up_only, passes, windows
 from pfnlab.grid.drawing import Drawn, Source, drawn
+from pfnlab.grid.estimating import Estimate, estimate
 from pfnlab.grid.executing import Workers, run
 from pfnlab.grid.jobs import Outcome, attempt
 from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
@@ -38,14 +39,22 @@ __all__ = [
     "AXES",
     "SHARES",
     "Drawn",
+    "Estimate",
     "Failed",
     "Point",
     "PointError",
     "Source",
     "StoreError",
     "StoreWarning",
+    "SweepInterrupted",
+    "check_axes",
+    "drawn",
+    "estimate",
+    "points",
+    "priced",
+    "processes",
+    "sweep",
 ]
-__all__ += ["SweepInterrupted", "check_axes", "drawn", "points", "priced", "processes", "sweep"]
 
 #: None, a number of threads, an executor, or what makes one.
 Where = int | Executor | Callable[[], Executor] | None
