@@ -212,9 +212,7 @@ def test_a_full_disk_keeps_what_is_done_and_a_rerun_repairs(
 
     monkeypatch.setattr(store.Store, "add", full)
     monkeypatch.setattr(store, "_GATHER_SECONDS", 0.0)
-    with pytest.raises(
-        pfnlab.StoreError, match=r"No space left on device.*are in `\.frame`"
-    ) as got:
+    with pytest.raises(pfnlab.StoreError, match=r"No space left .* are in `\.frame`") as got:
         swept(tmp_path, threshold_fraction=list(np.linspace(0.1, 1, 40)))
     assert len(got.value.frame) >= 1
     monkeypatch.undo()
