@@ -178,6 +178,13 @@ def _pass_of(trace: Replayable, params: Params) -> tuple[Pass | None, int]:
     return None, 0
 
 
+def most_table_bytes(trace: Replayable, points: list[Params]) -> int:
+    """Return what the largest of the tables that such points need at a time may take, in bytes."""
+    most = int(available_bytes() * _TABLES_SHARE)
+    shared, single = _passes(trace, points, most) if lookups_only(trace) else ([], points)
+    return max(task.table_bytes for task in [*shared, *_single_tasks(trace, single)])
+
+
 def thresholds_of_a_pass(params: Params) -> int:
     """Return how many thresholds of such a point a pass over sleepable lookups takes at most."""
     if params.batch_chunks == 1 and params.granule_bytes == params.chunk_bytes:

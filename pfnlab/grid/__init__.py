@@ -26,32 +26,41 @@ from pfnlab.errors import FileError, ParameterError
 from pfnlab.grid.axes import AXES, SHARES, Grid, Point, check_axes, points
 from pfnlab.grid.cutting import Cutter, Group, looks_up_only, passes, windows
 from pfnlab.grid.drawing import Drawn, Source, drawn
+from pfnlab.grid.estimating import Estimate, estimate
 from pfnlab.grid.executing import Workers, run
 from pfnlab.grid.jobs import Outcome, attempt
 from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.grid.references import Spool, identity
 from pfnlab.grid.rows import Table, priced, rows_of
-from pfnlab.grid.store import KEY_BYTES, Keys, Saver, Store, StoreWarning, keyed
+from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
 from pfnlab.params import Params
 
 __all__ = [
     "AXES",
     "SHARES",
     "Drawn",
+    "Estimate",
     "Failed",
     "Point",
     "PointError",
     "Source",
     "StoreError",
     "StoreWarning",
+    "SweepInterrupted",
+    "check_axes",
+    "drawn",
+    "estimate",
+    "points",
+    "priced",
+    "processes",
+    "sweep",
 ]
-__all__ += ["SweepInterrupted", "check_axes", "drawn", "points", "priced", "processes", "sweep"]
 
 #: None, a number of threads, an executor, or what makes one.
 Where = int | Executor | Callable[[], Executor] | None
 
 #: Points handed to the engine at a time, so that a grid of a million takes no memory for it.
-_WINDOW_POINTS = 4096
+_WINDOW_POINTS = 1024
 
 
 def sweep(
@@ -111,9 +120,10 @@ def sweep(
             "source", source, "must be a Trace or a workload, not its name or file"
         )
     chosen = None if costs is None else costs_of(costs)
-    job = _Sweep(source, Grid(params or Params(), axes, skip_invalid), _checked(executor))
-    if store is not None:
-        job.resume(Store(store))
+    grid = Grid(params or Params(), axes, skip_invalid)
+    kept = None if store is None else Store(store)
+    job = _Sweep(source, grid, _checked(executor), kept)
+    job.resume()
     try:
         job.replay()
     except KeyboardInterrupt:
@@ -166,43 +176,40 @@ def _n_threads(field: str, number: object) -> int:
 class _Sweep:
     """A sweep on its way: the grid, what is done of it, and where the rest is replayed."""
 
-    def __init__(self, source: Source, grid: Grid, executor: Where) -> None:
-        self.source, self.grid, self.executor = source, grid, executor
-        self.n_points = self._checked_points()
-        self.table = Table(grid.size)
+    def __init__(self, source: Source, grid: Grid, executor: Where, store: Store | None) -> None:
+        self.source, self.grid, self.executor, self.store = source, grid, executor, store
         self.failed: list[Failed] = []
-        self._store: Store | None = None
-        self._keys: Keys | None = None
+        self.table = Table(grid.size)
+        self.keys = np.zeros(grid.size if store else 0, f"S{KEY_BYTES}")
+        self.n_points = self._look_over()
 
-    def _checked_points(self) -> int:
-        """Count the points, each made and so checked; and the regions against the source."""
-        placed = getattr(self.source, "placement", None) is not None
-        check = None if placed else getattr(self.source, "check", None)
-        seen: set[tuple[int | str, ...]] = set()
+    def _look_over(self) -> int:
+        """Make every point once, which checks it, and its key; return how many there are."""
+        makers: dict[tuple[int | str, ...], Callable[[Point], bytes]] = {}
         n_points = 0
         for point in self.grid:
             n_points += 1
-            if check and point.region not in seen:
-                seen.add(point.region)
-                check(point.params)
+            if point.region not in makers:
+                makers[point.region] = self._key_maker(point.params)
+            if self.store:
+                self.keys[point.index] = makers[point.region](point)
         return n_points
 
-    def resume(self, store: Store) -> None:
-        """Take what a store has of this grid, and keep there what is replayed from now on."""
-        self._store, self._keys = store, self._made_keys()
-        for indices, columns in store.found(self._keys):
+    def _key_maker(self, params: Params) -> Callable[[Point], bytes]:
+        """Check a region against the source, and return what makes keys of its points."""
+        check = getattr(self.source, "check", None)
+        if check and getattr(self.source, "placement", None) is None:  # else placed anew
+            check(params)
+        return keyed(identity(self.source, params)) if self.store else lambda point: b""
+
+    def resume(self) -> None:
+        """Take what the store has of this grid; refuse one that can't take the rest."""
+        if self.store is None:
+            return
+        for indices, columns in self.store.found(self.keys):
             self.table.put(indices, columns)
         if len(self.table) < self.n_points:
-            store.check_writable()
-
-    def _made_keys(self) -> Keys:
-        keys = np.zeros(self.grid.size, f"S{KEY_BYTES}")
-        makers: dict[tuple[int | str, ...], Callable[[Point], bytes]] = {}
-        for point in self.grid:
-            if point.region not in makers:
-                makers[point.region] = keyed(identity(self.source, point.params))
-            keys[point.index] = makers[point.region](point)
-        return keys
+            self.store.check_writable()
 
     def replay(self) -> None:
         """Replay what is missing, keep each row as it arrives, and show how far it is."""
@@ -211,17 +218,17 @@ class _Sweep:
                 tqdm(total=self.n_points, initial=len(self.table), desc=self.source.name,
                      unit="point", disable=None)
             )  # fmt: skip
-            saver = stack.enter_context(Saver(self._store, bar.update)) if self._store else None
+            saver = stack.enter_context(Saver(self.store, bar.update)) if self.store else None
             outcomes = stack.enter_context(closing(self._outcomes()))
             for point, outcome in outcomes:
                 if isinstance(outcome, str):
                     self.failed.append(Failed(point.params, point.share, point.value, outcome))
                     continue
                 self.table.put(point.index, outcome)
-                if saver is None or self._keys is None:
+                if saver is None:
                     bar.update()
                 else:
-                    saver.put(self._keys[point.index], outcome)
+                    saver.put(self.keys[point.index], outcome)
 
     def _outcomes(self) -> Generator[Outcome]:
         if self.executor is None or isinstance(self.executor, int):
@@ -229,19 +236,15 @@ class _Sweep:
         return self._elsewhere(self.executor)
 
     def _left(self) -> Iterator[Group]:
-        for group in self.grid.sharing():
-            left = [point for point in group if not self.table.there[point.index]]
-            if left:
-                yield left
+        return self.grid.sharing(self.table.there)
 
     def _here(self, n_threads: int) -> Generator[Outcome]:
         """Replay in this process, one region after another."""
         replays = partial(rows_of, n_threads=n_threads)
         for _, groups in groupby(self._left(), key=lambda group: group[0].region):
-            every = windows(groups, _WINDOW_POINTS)
             trace, known = None, dict[int, int]()
-            for window in every:
-                trace = trace or self.source.trace(window[0].params)
+            for window in windows(groups, _WINDOW_POINTS):
+                trace = self.source.trace(window[0].params) if trace is None else trace
                 yield from attempt(trace, window, known, replays)
 
     def _elsewhere(self, executor: Executor | Callable[[], Executor]) -> Generator[Outcome]:
@@ -249,7 +252,7 @@ class _Sweep:
         if not any(True for _ in self._left()):
             return
         workers = Workers(executor)
-        folder = self._store.folder / "traces" if self._store else None
+        folder = self.store.folder / "traces" if self.store else None
         lookups_only = cache(partial(looks_up_only, self.source))
         with Spool(folder) as spool, closing(workers):
             groups = passes(self._left(), lookups_only)

@@ -9,6 +9,9 @@ from itertools import product
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import PARAMETERS, Params, parameter_of
 
@@ -20,6 +23,9 @@ AXES = (*PARAMETERS, *SHARES)
 REGION = ("region_bytes", "first_pfn", "page_bytes", "seed")
 #: Points that differ in nothing else can share a pass over the trace.
 _SHARE_A_PASS = (*THRESHOLDS, "n_cpus")
+
+
+Done = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,17 @@ class Grid:
                 names, "?", "no point of the grid has parameters that can stand together"
             )
 
-    def sharing(self) -> Iterator[list[Point]]:
-        """Yield the points in lists that can share a pass, those of one region in a row."""
+    def sharing(self, done: Done | None = None) -> Iterator[list[Point]]:
+        """Yield the points in lists that can share a pass, those of one region in a row.
+
+        Points for whose index `done` is true are left out; it is asked when a list is due.
+        """
         inner = [name for name in _SHARE_A_PASS if name in self.axes]
         outer = [name for name in self.axes if name not in inner]
         outer.sort(key=lambda name: name not in REGION)  # stable: the rest keep their order
         for before in self._places(outer):
-            found = (self._at({**before, **after}) for after in self._places(inner))
+            places = ({**before, **after} for after in self._places(inner))
+            found = (self._at(each, done) for each in places)
             if together := [point for point in found if point is not None]:
                 yield together
 
@@ -104,10 +114,12 @@ class Grid:
         for places in product(*(range(len(self.axes[name])) for name in names)):
             yield dict(zip(names, places, strict=True))
 
-    def _at(self, places: Mapping[str, int]) -> Point | None:
+    def _at(self, places: Mapping[str, int], done: Done | None) -> Point | None:
         index = 0
         for name, values in self.axes.items():
             index = index * len(values) + places[name]
+        if done is not None and done[index]:
+            return None
         return self._point(index, {name: self.axes[name][places[name]] for name in self.axes})
 
     def _point(self, index: int, values: dict[str, Any]) -> Point | None:

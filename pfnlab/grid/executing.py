@@ -20,6 +20,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from dataclasses import replace
 from typing import Protocol
 
 from pfnlab.errors import ParameterError
@@ -29,6 +30,9 @@ from pfnlab.grid.jobs import Answer, Job, Outcome, reason_of, work
 _AHEAD = 2
 #: How often a cluster is asked how many workers it has.
 _LOOK_SECONDS = 2.0
+#: A point is lost when so many workers died while nothing but it was with them: others may have
+#: been killed for reasons of their own.
+_DEATHS = 3
 _NO_FACTORY = "; an executor that breaks can be made anew if it is given as a factory"
 
 
@@ -76,7 +80,7 @@ class Workers:
 
     def _end(self) -> None:
         processes = list((getattr(self.executor, "_processes", None) or {}).values())
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False)
         for process in processes:
             process.terminate()
 
@@ -163,6 +167,8 @@ class _Flight:
             self._suspects.append(job)
         elif len(job.points) > 1:
             self._suspects.extendleft(reversed(job.halves()))
+        elif job.deaths + 1 < _DEATHS:
+            self._suspects.appendleft(replace(job, deaths=job.deaths + 1))
         else:
             yield from _lost(job, f"its worker died each time ({reason})")
 

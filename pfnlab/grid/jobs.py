@@ -42,6 +42,7 @@ class Job:
     n_groups: int = 1  # of points that share a pass
     policies: tuple[Policy, ...] = ()
     n_sharing: int = 1
+    deaths: int = 0  # of workers that had nothing but this job
 
     def halves(self) -> tuple[Job, Job]:
         """Return two jobs, each of half the points."""

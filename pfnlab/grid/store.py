@@ -86,6 +86,8 @@ class Store:
             indices = np.flatnonzero(rows >= 0)
             if len(indices):
                 yield indices, _columns(table, rows[indices])
+            del table
+            pa.default_memory_pool().release_unused()  # else it keeps some MiB of every part
 
     def add(self, keys: Sequence[bytes], rows: list[Row]) -> None:
         """Write rows as a part; they are on the disk when this returns.
@@ -95,7 +97,8 @@ class Store:
         FileError
             If that can't be done; what was there stays as it was.
         """
-        columns: dict[str, Any] = {_KEY: pa.array(keys, pa.binary(KEY_BYTES)), **columns_of(rows)}
+        whole = [bytes(key).ljust(KEY_BYTES, b"\0") for key in keys]  # numpy cuts zeros off
+        columns: dict[str, Any] = {_KEY: pa.array(whole, pa.binary(KEY_BYTES)), **columns_of(rows)}
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table(columns), sink, compression="zstd")
         data = sink.getvalue()
