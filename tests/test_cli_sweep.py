@@ -282,6 +282,53 @@ def test_a_cluster_needs_its_extra(
     assert "needs dask.distributed: pip install 'pfnlab[dask]'" in capsys.readouterr().err
 
 
+@pytest.mark.kernel
+def test_a_dry_run_writes_nothing_and_says_what_it_would_take(
+    grid_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(asked, "sweep", None)
+    words = ["-f", str(grid_file), "--dry-run", "-o", str(tmp_path / "new" / "frame.parquet")]
+    words += ["--write-parameters", str(tmp_path / "all.yaml"), "--store", str(tmp_path / "store")]
+    assert main(["sweep", *words]) == 0
+    said = capsys.readouterr().out
+    assert re.fullmatch(
+        r"6 points of zipf:n_events=2000,seed=7 in \d passes: about .* and .*B, by a sample of "
+        r"[\d,]+ events\n",
+        said,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+@pytest.mark.kernel
+def test_a_store_is_gone_on_from(grid_file: Path, tmp_path: Path) -> None:
+    words = ["sweep", "-f", str(grid_file), "--store", str(tmp_path / "store")]
+    for name in ("one", "two"):
+        assert main([*words, "-o", str(tmp_path / f"{name}.parquet")]) == 0
+    one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, by_python(), check_exact=True)
+    pd.testing.assert_frame_equal(two, by_python(), check_exact=True)
+
+
+def test_processes_say_the_same(grid_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frame.parquet"
+    words = ["sweep", "-f", str(grid_file), "--executor", "processes", "-j", "2", "-o", str(out)]
+    done = subprocess.run([*PFNLAB, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, f"pfnlab: wrote {out}\n")
+    pd.testing.assert_frame_equal(pd.read_parquet(out), by_python(), check_exact=True)
+
+
+def test_a_cluster_says_the_same(grid_file: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    out = tmp_path / "frame.parquet"
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=":0", threads_per_worker=1
+    ) as cluster:
+        where = f"dask:{cluster.scheduler_address}"
+        assert main(["sweep", "-f", str(grid_file), "--executor", where, "-o", str(out)]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(out), by_python(), check_exact=True)
+
+
 # --- Frames that are made again ---------------------------------------------------------------
 
 
@@ -440,7 +487,7 @@ def test_exit_statuses_of_real_processes(tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_is_quiet() -> None:
-    words = ["sweep", "zipf:10", "--seed", ",".join(map(str, range(3000))), "--json"]
+    words = ["sweep", "zipf:10", "--n-cpus", ",".join(map(str, range(1, 3001))), "--json"]
     read, write = os.pipe()
     with subprocess.Popen([*PFNLAB, *words], stdout=write, stderr=subprocess.PIPE) as started:
         os.close(write)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from pfnlab.errors import ParameterError
 
@@ -21,9 +21,16 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+class Where(NamedTuple):
+    """What `pfnlab.sweep` takes as its executor, and how many jobs it does at once."""
+
+    executor: Any
+    n_workers: int
+
+
 @contextmanager
-def executor_of(arguments: argparse.Namespace) -> Iterator[Any]:
-    """Give what `pfnlab.sweep` takes as its executor."""
+def executor_of(arguments: argparse.Namespace) -> Iterator[Where]:
+    """Give the executor that the flags ask for; a cluster is left at the end."""
     import pfnlab
     from pfnlab.asked import n_cpus
 
@@ -31,16 +38,17 @@ def executor_of(arguments: argparse.Namespace) -> Iterator[Any]:
     if jobs is not None and jobs < 1:
         raise ParameterError("jobs", jobs, "must be a number of threads or processes")
     if where == "threads":
-        yield jobs or n_cpus()
+        yield Where(jobs or n_cpus(), jobs or n_cpus())
     elif where == "processes":
-        yield pfnlab.processes(jobs or n_cpus())
+        yield Where(pfnlab.processes(jobs or n_cpus()), jobs or n_cpus())
     elif not where.startswith("dask:"):
         raise ParameterError("executor", where, "must be threads, processes or dask:ADDRESS")
     elif jobs is not None:
         raise ParameterError("jobs", jobs, "must be left to the cluster")
     else:
         with _client(where) as client:
-            yield client.get_executor(pure=False, retries=2)
+            executor = client.get_executor(pure=False, retries=2)
+            yield Where(executor, max(sum(client.ncores().values()), 1))
 
 
 def _client(where: str) -> Any:

@@ -70,17 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
     request = _again(arguments) if arguments.frame else _request(arguments)
     before = frames.read_frame(arguments.frame) if arguments.frame else None
     arguments.output = request.out
-    with executors.executor_of(arguments) as executor:
+    with executors.executor_of(arguments) as where:
         request = request.opened()
         if arguments.frame:
             _check_digests(request, arguments.frame)
         if arguments.dry_run:
-            return _say_estimate(request, executor)
+            return _say_estimate(request, where.n_workers)
         if arguments.output:
             check_writable(arguments.output)
         if arguments.write_parameters:
             _write_parameters(request, arguments.write_parameters)
-        status, frame = _swept(request, executor, arguments)
+        status, frame = _swept(request, where.executor, arguments)
     _show(frame, request, arguments)
     return status if before is None else max(status, _compare(frame, before, arguments.frame))
 
@@ -166,22 +166,19 @@ def _write_parameters(request: Request, path: str) -> None:
 # --- What is done -----------------------------------------------------------------------------
 
 
-def _say_estimate(request: Request, executor: Any) -> int:
+def _say_estimate(request: Request, n_workers: int) -> int:
     """Say what a sweep would take; nothing but a sample is replayed."""
-    from importlib import import_module
-
+    from pfnlab.grid import estimate
     from pfnlab.units import short_bytes, short_ns
 
-    estimate = import_module("pfnlab.grid").estimate
-    every = [
-        estimate(source, request.params, request.axes, executor=executor, skip_invalid=True)
-        for source in request.placed()
-    ]
-    seconds, memory = sum(e.seconds for e in every), max(e.memory_bytes for e in every)
+    about: dict[str, Any] = {"n_workers": n_workers, "skip_invalid": True}
+    every = [estimate(source, request.params, request.axes, **about) for source in request.placed()]
+    seconds, memory = sum(each.seconds for each in every), max(e.memory_bytes for e in every)
+    points, passes = sum(each.n_points for each in every), sum(each.n_passes for each in every)
+    sampled = sum(each.sampled_events for each in every)
     sys.stdout.write(
-        f"{sum(e.n_points for e in every):,} points of {', '.join(request.texts)}, in "
-        f"{sum(e.n_passes for e in every):,} passes: about {short_ns(seconds * 1e9)} and "
-        f"{short_bytes(memory)}, by a sample of {sum(e.sampled_events for e in every):,} events\n"
+        f"{points:,} points of {', '.join(request.texts)} in {passes:,} passes: about "
+        f"{short_ns(seconds * 1e9)} and {short_bytes(memory)}, by a sample of {sampled:,} events\n"
     )
     return 0
 
