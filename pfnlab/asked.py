@@ -22,6 +22,7 @@ from pfnlab.frames import ATTRIBUTE, write_frame
 from pfnlab.grid import (
     AXES,
     SHARES,
+    Failed,
     PointError,
     Source,
     StoreError,
@@ -29,7 +30,7 @@ from pfnlab.grid import (
     check_axes,
     sweep,
 )
-from pfnlab.grid.axes import Grid
+from pfnlab.grid.axes import REGION, Grid
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.regions import Region
@@ -41,7 +42,7 @@ RUN_NAMES = ("source", "costs", "out")
 AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)
 #: Every name that may be asked for.
 NAMES = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
-#: Points of a grid that are listed before the first is replayed.
+#: Points of a grid, each of which is checked before the first is replayed.
 MOST_POINTS = 10**6
 _THRESHOLDS = {*SHARES, "threshold_bytes"}
 
@@ -114,11 +115,12 @@ class Request:
             With the finished rows of all sources.
         """
         chosen = self.moved_to(params)
+        chosen.check_sources()
         options: dict[str, Any] = {"executor": n_cpus() if executor is None else executor}
         options |= chosen.axes
         options |= {} if store is None else {"store": store}
         frames: list[pd.DataFrame] = []
-        failures: list[PointError] = []
+        failed: list[Failed] = []
         try:
             for source in chosen.placed():
                 try:
@@ -126,7 +128,7 @@ class Request:
                         source, chosen.params, costs=self.costs, skip_invalid=True, **options
                     )
                 except PointError as failure:
-                    failures.append(failure)
+                    failed += _with_source(source, failure)
                     frame = failure.frame
                 frames.append(frame)
         except KeyboardInterrupt as stop:
@@ -135,9 +137,8 @@ class Request:
         except StoreError as stop:
             stop.frame = chosen.joined([*frames, stop.frame])
             raise
-        if failures:
-            every = [failed for failure in failures for failed in failure.failed]
-            raise PointError(chosen.joined(frames), every, tuple(chosen.axes))
+        if failed:
+            raise PointError(chosen.joined(frames), failed, tuple(chosen.axes))
         return chosen.joined(frames)
 
     def joined(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -148,6 +149,23 @@ class Request:
             about = {"request": self.effective(), "digests": dict(self.digests)}
             frame.attrs[ATTRIBUTE] = json.dumps(about)  # pandas copies what is no text all the time
         return frame
+
+    def check_sources(self) -> None:
+        """Refuse a source that a region can't hold before another one is replayed for hours.
+
+        Raises
+        ------
+        ParameterError, TraceError
+            Naming what does not fit.
+        """
+        if len(self.sources) < 2:
+            return  # the sweep itself does so at its start
+        regions = {name: values for name, values in self.axes.items() if name in REGION}
+        for source in self.placed():
+            placed = isinstance(source, Trace) and source.placement is not None  # so it fits
+            if (check := getattr(source, "check", None)) is not None and not placed:
+                for point in Grid(self.params, regions, skip_invalid=True):
+                    check(point.params)
 
     @property
     def n_points(self) -> int:
@@ -178,6 +196,11 @@ class Request:
             moved |= _THRESHOLDS
         axes = {name: values for name, values in self.axes.items() if name not in moved}
         return replace(self, params=chosen, axes=axes)
+
+
+def _with_source(source: Source, failure: PointError) -> list[Failed]:
+    """Return the points that failed, their reasons with the source in front."""
+    return [replace(each, reason=f"{source.name}: {each.reason}") for each in failure.failed]
 
 
 def request(given: Mapping[str, Any]) -> Request:

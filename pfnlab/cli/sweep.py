@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pfnlab.cli import executors, options
-from pfnlab.errors import FrameError, ParameterError, ParameterFileError, TraceError
+from pfnlab.cli import SOME_FAILED, asking, executors, options
 from pfnlab.params import PARAMETERS
 
 if TYPE_CHECKING:
@@ -18,16 +16,11 @@ if TYPE_CHECKING:
     from pfnlab.asked import Request
     from pfnlab.grid import PointError
 
-_SHARES = {
-    "threshold_fraction": "threshold as a share of the vmemmap",
-    "threshold_of_footprint": "threshold as a share of the granules the trace touches",
-}
 _FIXED = ("region_bytes", "granule_bytes", "chunk_bytes", "threshold_bytes", "policy")
 #: Counters and times that decide, and those that are shown where there are any.
 _DECIDE = ("miss_ratio", "refaults", "shootdowns", "peak_resident_bytes")
 _IF_ANY = ("atomic_faults", "overcommits")
 _TIMES = ("event_ns", "stolen_ns")
-_SOME_FAILED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="frame", metavar="FRAME", help="make a frame again, and compare the rows"
     )
-    options.add_params(parser, swept=True)
-    for name, text in _SHARES.items():
-        parser.add_argument(options.flag_of(name), dest=name, metavar="SHARE[,...]", help=text)
+    asking.add_fields(parser)
     options.add_costs(parser)
     executors.add_executor(parser)
     parser.add_argument(
@@ -67,13 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.output:
         check_out(arguments.output)
-    request = _again(arguments) if arguments.frame else _request(arguments)
+    request = asking.request_again(arguments) if arguments.frame else asking.request(arguments)
     before = frames.read_frame(arguments.frame) if arguments.frame else None
     arguments.output = request.out
     with executors.executor_of(arguments) as where:
         request = request.opened()
         if arguments.frame:
-            _check_digests(request, arguments.frame)
+            asking.check_digests(request, arguments.frame)
         if arguments.dry_run:
             return _say_estimate(request, where.n_workers)
         if arguments.output:
@@ -85,85 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     return status if before is None else max(status, _compare(frame, before, arguments.frame))
 
 
-# --- What is asked for ------------------------------------------------------------------------
-
-
-def _request(arguments: argparse.Namespace) -> Request:
-    """Return what file and flags ask for; flags overrule the file."""
-    from pfnlab import asked
-    from pfnlab.parameter_files import read_parameters
-
-    given = read_parameters(arguments.file) if arguments.file else {}
-    flags = _flags(arguments)
-    try:
-        return asked.request(asked.overlaid(given, flags))
-    except ParameterError as error:
-        names = {error.field, f"{error.field}_axis"}
-        if names & {*given} and not names & {*flags}:
-            raise ParameterFileError(f"{arguments.file}: {error}") from error
-        raise
-
-
-def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what the flags ask for; one with several values is an axis, and so is a share."""
-    found: dict[str, Any] = {}
-    for name, parameter in PARAMETERS.items():
-        if (text := getattr(arguments, name)) is not None:
-            values = options.values_of(text, parameter.read)
-            found |= {name: values[0]} if len(values) == 1 else {f"{name}_axis": values}
-    for name in _SHARES:
-        if (text := getattr(arguments, name)) is not None:
-            found[f"{name}_axis"] = options.values_of(text, partial(_share, name))
-            if arguments.threshold_bytes is not None:
-                requirement = f"{options.flag_of(name)} sets the threshold too"
-                raise ParameterError("threshold_bytes", arguments.threshold_bytes, requirement)
-    single = {"costs": arguments.costs, "out": arguments.output}
-    found |= {name: value for name, value in single.items() if value is not None}
-    return found | ({"source": arguments.source} if arguments.source else {})
-
-
-def _share(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ParameterError(name, text, "must be a number above 0") from None
-
-
-def _again(arguments: argparse.Namespace) -> Request:
-    """Return what a frame was asked for."""
-    from pfnlab import asked, frames
-
-    frame, output = arguments.frame, arguments.output
-    arguments.output = None
-    if arguments.file or _flags(arguments):
-        raise ParameterError("from", frame, "says all that is asked for; leave out the rest")
-    given = frames.about_frame(frame).get("request")
-    if not isinstance(given, dict):
-        requirement = "does not say what was asked for, as frames of `pfnlab sweep` do"
-        raise FrameError(f"{frame}: {requirement}")
-    try:
-        return asked.request({**given, "out": output})
-    except ParameterError as error:
-        raise ParameterFileError(f"{frame}: {error}") from error
-
-
-def _check_digests(request: Request, path: str) -> None:
-    """Refuse a trace that is not the one that a frame was made of."""
-    from pfnlab.frames import about_frame
-
-    digests = about_frame(path).get("digests", {})
-    for text, digest in request.digests.items():
-        if digests.get(text) != digest:
-            raise TraceError(f"{text}: its events are not those that {path} was made of")
+# --- What is done -----------------------------------------------------------------------------
 
 
 def _write_parameters(request: Request, path: str) -> None:
     from pfnlab.parameter_files import write_parameters
 
     sys.stderr.write(f"pfnlab: wrote {write_parameters(request.effective(), path)}\n")
-
-
-# --- What is done -----------------------------------------------------------------------------
 
 
 def _say_estimate(request: Request, n_workers: int) -> int:
@@ -196,7 +115,7 @@ def _swept(
         raise
     except PointError as failure:
         _say_failed(failure, request)
-        return _SOME_FAILED, failure.frame
+        return SOME_FAILED, failure.frame
 
 
 def _keep(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) -> None:
@@ -242,7 +161,7 @@ def _show(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) 
 
 def _set_by(request: Request) -> list[str]:
     """Return what the axes set, the threshold too where one gives it as a share."""
-    by_share = ["threshold_bytes"] if {*_SHARES} & {*request.axes} else []
+    by_share = ["threshold_bytes"] if {*asking.SHARES} & {*request.axes} else []
     return [*request.axes, *by_share]
 
 
