@@ -122,7 +122,7 @@ def test_list_says_what_each_asks(capsys: pytest.CaptureFixture[str]) -> None:
         (["sweep", "-y", "source: 5"], "source=5: must name a trace file or a workload"),
         (["08_pmem_and_gpu", "-p", "regions", "h20"], "region='h20': no such region; did you mean"),
         (["sweep", "-p", "out", "x.csv"], "must be None or the path of a Parquet file"),
-        (["sweep", "-y", "a: ["], "line 1: "),
+        (["sweep", "-y", "a: ["], "-y: line 1: "),
         (["sweep", "-f", "absent.yaml"], "absent.yaml: can't be read"),
         (["sweep", "-j", "0"], "jobs=0: must be a number of kernels"),
     ],

@@ -83,7 +83,10 @@ def _typed(arguments: argparse.Namespace) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for text in arguments.text:
-        found |= read_yaml(text)
+        try:
+            found |= read_yaml(text)
+        except ParameterFileError as error:
+            raise ParameterFileError(f"-y: {error}") from error
     return found | {name: _value(text) for name, text in arguments.single}
 
 
