@@ -80,7 +80,7 @@ def short_bytes(size: float) -> str:
     value = float(size)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1024:
-            return f"{value:.3g} {unit}"
+            return f"{value:.3g} {unit}" if abs(value) < 999.5 else f"{value:,.0f} {unit}"
         value /= 1024
     return f"{value:.3g} PiB"
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.params import PARAMETERS
+from pfnlab.units import KIB, MIB, TIB, short_bytes
 
 
 @given(st.integers(0, 2**60))
@@ -129,3 +130,8 @@ def test_footprint_counts_distinct_granules(region: str) -> None:
     for granule in (4096, 2 << 20):
         expected = len({int(p) * 64 // granule for p in pfns}) * granule
         assert pfnlab.Trace(pfns).footprint_bytes(params.replace(granule_bytes=granule)) == expected
+
+
+def test_short_sizes_are_read_at_a_glance() -> None:
+    written = [short_bytes(size) for size in (0, 999, 1000, 1023 * MIB + 500 * KIB, 1.5 * TIB)]
+    assert written == ["0 B", "999 B", "1,000 B", "1,023 MiB", "1.5 TiB"]
