@@ -161,13 +161,12 @@ class _Flight:
     def landed(self) -> Iterator[Outcome]:
         """Wait for the next jobs and yield what they say; judge those whose worker died."""
         done = [self._next()]
-        broken = _died(done[0]) and not _is_elsewhere(done[0])
-        while broken and len(done) < len(self.jobs):  # a broken executor fails all that it has
+        broken = _died(done[0][0]) and not _is_elsewhere(done[0][0])
+        while broken and self.jobs:  # a broken executor fails all that it has
             done.append(self._next())
         dead: list[tuple[Job, str]] = []
         deaths = 1 if broken else _DEATHS  # dask gives up after some deaths of its own count
-        for future in done:
-            job = self.jobs.pop(future)
+        for future, job in done:
             if _died(future):
                 dead.append((job, reason_of(_error_of(future))))
             else:
@@ -178,11 +177,13 @@ class _Flight:
                 self._judged(job, deaths, reason) if renewed else _lost(job, reason + _NO_FACTORY)
             )
 
-    def _next(self) -> Future[Answer]:
+    def _next(self) -> tuple[Future[Answer], Job]:
         """Wait for the next future that has its answer, or never will."""
         while True:
             with suppress(Empty):
-                return self._arrived.get(timeout=_LOOK_SECONDS)
+                future = self._arrived.get(timeout=_LOOK_SECONDS)
+                if (job := self.jobs.pop(future, None)) is not None:
+                    return future, job
             if self._workers.gone:
                 jobs, self.jobs = self.jobs, {}
                 for job in jobs.values():
