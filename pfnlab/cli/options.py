@@ -29,8 +29,13 @@ def flag_of(name: str) -> str:
 
 def params_of(arguments: argparse.Namespace) -> Params:
     """Return the configuration that the flags of `add_params` ask for."""
-    given = {name: getattr(arguments, name) for name in PARAMETERS}
-    return Params(**{name: value_of(name, text) for name, text in given.items() if text})
+    return Params(**given_of(arguments))
+
+
+def given_of(arguments: argparse.Namespace) -> dict[str, int | str]:
+    """Return the fields that were given, and no defaults."""
+    texts = {name: getattr(arguments, name) for name in PARAMETERS}
+    return {name: value_of(name, text) for name, text in texts.items() if text is not None}
 
 
 def value_of(name: str, text: str) -> int | str:
