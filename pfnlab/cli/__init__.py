@@ -21,8 +21,10 @@ from pfnlab.errors import FileError, PfnlabError, near
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
 COMMANDS: dict[str, str] = {
+    "advise": "which scheme to choose on a device, and which sizes",
     "calibrate": "a cost preset from this machine",
     "host": "what this kernel pays for struct page, beside what each scheme would",
+    "schemes": "every way to hold the descriptors of a device, on one trace",
     "trace capture": "run a program and keep what it touches as a trace",
     "trace convert": "make a native trace of a file of any known format",
     "trace head": "show the first events of a trace",

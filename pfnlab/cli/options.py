@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pfnlab.params import PARAMETERS, Params
 
@@ -32,7 +32,7 @@ def params_of(arguments: argparse.Namespace) -> Params:
     return Params(**given_of(arguments))
 
 
-def given_of(arguments: argparse.Namespace) -> dict[str, int | str]:
+def given_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields that were given, and no defaults."""
     texts = {name: getattr(arguments, name) for name in PARAMETERS}
     return {name: value_of(name, text) for name, text in texts.items() if text is not None}
