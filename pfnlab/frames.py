@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -43,6 +44,39 @@ def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     with whole_file(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
     return Path(path)
+
+
+def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a frame of rows from Parquet or, for measurements, from CSV.
+
+    Raises
+    ------
+    FrameError
+        If there is no such file, or it holds no table.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FrameError(f"{file}: can't be read (no such file)")
+    try:
+        return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except OSError as error:
+        raise FrameError(f"{file}: can't be read ({error.strerror or error})") from error
+    except (ValueError, UnicodeError) as error:
+        raise FrameError(f"{file}: holds no table of rows ({_first_line(error)})") from error
+
+
+def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what the metadata of a Parquet file say of its frame; nothing if they are silent."""
+    try:
+        metadata = pq.read_schema(Path(path)).metadata or {}
+        about = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    except (OSError, ValueError) as error:
+        raise FrameError(f"{path}: has no readable metadata ({_first_line(error)})") from error
+    return about if isinstance(about, dict) else {}
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

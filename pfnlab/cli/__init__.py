@@ -23,6 +23,7 @@ from pfnlab.errors import FileError, PfnlabError, near
 COMMANDS: dict[str, str] = {
     "advise": "which scheme to choose on a device, and which sizes",
     "calibrate": "a cost preset from this machine",
+    "compare": "what differs between two frames, or two folders of them",
     "host": "what this kernel pays for struct page, beside what each scheme would",
     "schemes": "every way to hold the descriptors of a device, on one trace",
     "trace capture": "run a program and keep what it touches as a trace",
