@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable
@@ -101,6 +102,8 @@ def _writer(name: str) -> Callable[[object], str]:
 
 
 def _number(value: float) -> str:
+    if math.isinf(value):
+        return str(value)
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
 
 

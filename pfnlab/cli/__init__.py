@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "calibrate": "a cost preset from this machine",
     "compare": "what differs between two frames, or two folders of them",
     "host": "what this kernel pays for struct page, beside what each scheme would",
+    "report": "results as one HTML file: verdicts, figures, provenance",
     "schemes": "every way to hold the descriptors of a device, on one trace",
     "trace capture": "run a program and keep what it touches as a trace",
     "trace convert": "make a native trace of a file of any known format",

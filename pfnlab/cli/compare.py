@@ -161,7 +161,7 @@ def _labelled(one: Compared, most: int) -> Iterator[tuple[str, str]]:
     for kind, label in _SECTIONS.items():
         yield from ((label, text) for text in _cells(one, kind, most))
     if changes.n_following:
-        yield "times", f"{changes.n_following:,} follow from these counts and costs"
+        yield "times", f"{changes.n_following:,} follow from the above"
     if changes.n_within_noise and not changes.equal:
         yield "measured", f"{changes.n_within_noise:,} moved within their noise"
 

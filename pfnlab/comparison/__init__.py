@@ -46,7 +46,7 @@ class Changes:
         A row a change: positions ``before_row`` and ``after_row``, ``column``, ``kind`` (count,
         time or measured), ``before``, ``after`` and ``ratio``, the largest first.
     n_following
-        Times of the model that differ because costs or counts do; not in `cells`.
+        Times of the model that differ because costs, counts or `constants` do; not in `cells`.
     n_within_noise
         Measured figures that differ by no more than their noise; not in `cells`.
     """
@@ -105,7 +105,8 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) 
     pairs = _pairs(codes, names, len(before), len(after))
     compared = [n for n in common if n not in names and n not in constants and n != "costs"]
     found = Cells(before, after, pairs, codes, noise)
-    cells = found.table([name for name in compared if kind_of(name) != "about"])
+    values = [name for name in compared if kind_of(name) != "about"]
+    cells = found.table(values, times_follow=bool(constants))
     return Changes(
         n_before=len(before),
         n_after=len(after),

@@ -43,9 +43,10 @@ class Cells:
         both = (map(plain, frame["costs"][differ]) for frame in (self.before, self.after))
         return tuple(dict.fromkeys(zip(*both, strict=True)))
 
-    def table(self, columns: list[str]) -> pd.DataFrame:
+    def table(self, columns: list[str], *, times_follow: bool) -> pd.DataFrame:
         """Return a row a change, the largest first; counts before times that may follow."""
-        moved = self.unequal.get("costs", np.zeros(len(self.pairs.before), bool)).copy()
+        moved = np.full(len(self.pairs.before), times_follow)
+        moved |= self.unequal.get("costs", False)
         tables: list[pd.DataFrame] = []
         for name in sorted(columns, key=lambda name: kind_of(name) == "time"):
             differ, kind = self._beyond_rounding(name), kind_of(name)

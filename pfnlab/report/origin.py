@@ -1,0 +1,104 @@
+"""Where the frames of a report come from, and the commands that make them again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pfnlab
+from pfnlab.report.markup import Html, pairs, table, tag
+from pfnlab.report.parts import Part
+
+
+def facts(part: Part) -> Iterator[tuple[object, object]]:
+    """Yield where a frame comes from: file, sources, versions, and the notebook that made it."""
+    rows, columns = part.frame.shape
+    yield "file", f"{part.name}.parquet, {rows:,} rows of {columns} columns"
+    yield "SHA-256", tag("code", part.digest)
+    yield from (("source", text) for text in _sources(part.frame))
+    yield from _flat({k: v for k, v in part.about.items() if k != "parameters"})
+    for name in ("machine", "date", "costs"):
+        if name in part.frame:
+            yield name, ", ".join(map(str, part.frame[name].dropna().unique()))
+    yield from _run(part.run)
+
+
+def _sources(frame: pd.DataFrame) -> Iterator[str]:
+    if not {"source", "evidence", "n_events"} <= {*frame}:
+        return
+    for (name, evidence), rows in frame.groupby(["source", "evidence"], sort=False):
+        yield f"{name} ({evidence}), {int(rows['n_events'].max()):,} events"
+
+
+def _flat(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in about.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
+def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what papermill noted; files by their names, for folders are nobody's business."""
+    if "notebook" in run:
+        yield "notebook", str(run["notebook"])
+    if run.get("start_time"):
+        yield "notebook run", f"{run['start_time']}, {float(run.get('duration') or 0):.1f} s"
+    for name, value in dict(run.get("parameters") or {}).items():
+        yield (
+            f"parameter {name}",
+            Path(str(value)).name if name in ("out", "source") else str(value),
+        )
+
+
+def origin(parts: list[Part]) -> Iterator[Html]:
+    """Yield where and when the report was written, and a row a frame."""
+    system = platform.uname()
+    machine = f"{system.system} {system.release}, {system.machine}, {os.cpu_count()} CPUs"
+    yield tag("h2", "Where it comes from", id="origin")
+    yield pairs(
+        [
+            ("report written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+            ("on", f"{machine}, Python {platform.python_version()}"),
+            ("by", f"pfnlab {pfnlab.__version__}"),
+        ]
+    )
+    heads = ("Frame", "Rows", "Sources", "SHA-256")
+    rows = [
+        (
+            f"{part.name}.parquet",
+            f"{len(part.frame):,}",
+            "; ".join(_sources(part.frame)),
+            tag("code", part.digest),
+        )
+        for part in parts
+    ]
+    yield table("Every frame that this report was made from", heads, rows)
+
+
+def again(parts: list[Part]) -> Iterator[Html]:
+    """Yield the commands that make frames and report again."""
+    yield tag("h2", "Make it again")
+    yield tag("pre", tag("code", "\n".join(_commands(parts))))
+
+
+def _commands(parts: list[Part]) -> Iterator[str]:
+    for part in parts:
+        frame = shlex.quote(f"{part.name}.parquet")
+        if part.run.get("input_path"):
+            notebook = shlex.quote(f"{part.name}.ipynb")
+            given = dict(part.run.get("parameters") or {}) | {"out": f"{part.name}.parquet"}
+            flags = " ".join(
+                f"-p {shlex.join([name, str(value)])}" for name, value in given.items()
+            )
+            yield f"papermill notebooks/{notebook} {notebook} {flags}"
+        elif "request" in part.about:
+            yield f"pfnlab sweep --from {frame} -o again-{frame}"
+    yield f"pfnlab report {'.' if len(parts) > 1 else frame}"
