@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import pfnlab
+from pfnlab.cli.interrupts import interrupts_kept
 from pfnlab.errors import FileError, PfnlabError, near
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "--debug")
     parsed = _parser(words).parse_args(words)
     try:
-        status: int = parsed.run(parsed)
+        with interrupts_kept():
+            status: int = parsed.run(parsed)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         return SAME if equal else DIFFERENT
     for path in alone:
         sys.stdout.write(f"only in {path.parent}: {path.name}\n")
-    for one in found:
-        sys.stdout.write("\n".join(_lines(one, max(arguments.most, 0))) + "\n")
+    for line in chain.from_iterable(_lines(one, max(arguments.most, 0)) for one in found):
+        sys.stdout.write(f"{line}\n")  # one by one, so that a closed pipe is noticed
     return SAME if equal else DIFFERENT
 
 

@@ -38,7 +38,7 @@ def codes_of(before: pd.Series, after: pd.Series) -> Codes:
 def plain(value: Any) -> Any:
     """Return a value as Python's own: None for what is NA, text for what is a list."""
     if isinstance(value, list | tuple | dict | set | np.ndarray):
-        return str(list(value))
+        return str([plain(one) for one in value])
     if pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value

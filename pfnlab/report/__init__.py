@@ -18,6 +18,7 @@ import pandas as pd
 import pfnlab
 from pfnlab.chapters import in_order, summary
 from pfnlab.claims import Verdict
+from pfnlab.comparison.pairing import plain
 from pfnlab.files import whole_file
 from pfnlab.frames import readable
 from pfnlab.report.markup import Html, folded, html, joined, pairs, table, tag
@@ -71,10 +72,10 @@ def _beside(source: Path) -> Path:
 def page(parts: list[Part]) -> str:
     """Return the whole page."""
     found = in_order({part.name: part.verdicts for part in parts})
-    title = "What the thread claimed" if found else parts[0].title
+    title = _title(parts, found)
     template = Template(files(__name__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=html(f"{title} - pfnlab"),
+        title=html(f"{title} (pfnlab)"),
         version=html(pfnlab.__version__),
         header=joined(_header(title, parts, found)),
         main=joined([*_verdicts(found), *map(_section, parts), *origin(parts), *again(parts)]),
@@ -82,9 +83,15 @@ def page(parts: list[Part]) -> str:
     )
 
 
+def _title(parts: list[Part], found: list[tuple[Verdict, str]]) -> str:
+    if found:
+        return "What the thread claimed, and what the replays say"
+    return f"Results: {parts[0].title}" if len(parts) == 1 else "Results"
+
+
 def _header(title: str, parts: list[Part], found: list[tuple[Verdict, str]]) -> Iterator[Html]:
     n_rows = sum(len(part.frame) for part in parts)
-    yield tag("h1", f"{title}, and what the replays say" if found else title)
+    yield tag("h1", title)
     if found:
         yield tag(
             "p",
@@ -123,7 +130,9 @@ def _verdicts(found: list[tuple[Verdict, str]]) -> Iterator[Html]:
     ]
     heads = ("No.", "Claim, and who argued it", "Verdict", "Figures that decide")
     yield tag("h2", "Verdicts", id="verdicts")
-    yield tag("div", table("Every claim, and what decides it", heads, rows), class_="verdicts")
+    yield tag(
+        "div", table("Every claim, and what decides it", heads, rows), class_="verdicts cards"
+    )
 
 
 def _badge(verdict: Verdict) -> Html:
@@ -133,8 +142,8 @@ def _badge(verdict: Verdict) -> Html:
 def _section(part: Part) -> Html:
     inside: list[Html] = [tag("h2", part.title, id=_place(part))]
     if part.verdicts:
-        said = [Html(f"{html(v.claim)} {_badge(v)}") for v in part.verdicts]
-        inside.append(tag("p", Html(", ".join(said))))
+        said = (Html(f"{html(v.claim)} {_badge(v)}") for v in part.verdicts)
+        inside.append(tag("p", Html(", ".join(tag("span", v, class_="whole") for v in said))))
     if part.picture:
         image = tag("img", src=part.picture.address, alt=part.picture.words)
         said_below = f"Drawn from {part.name}.parquet, {_counted(len(part.frame), 'row')}."
@@ -164,6 +173,5 @@ def _rows(part: Part) -> Html:
 
 
 def _scalar(value: Any) -> object:
-    if isinstance(value, bool) or type(value).__name__ == "bool":
-        return "yes" if value else "no"
-    return value if pd.api.types.is_scalar(value) else str(list(value))
+    value = plain(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value

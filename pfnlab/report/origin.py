@@ -23,7 +23,7 @@ def facts(part: Part) -> Iterator[tuple[object, object]]:
     yield "file", f"{part.name}.parquet, {rows:,} rows of {columns} columns"
     yield "SHA-256", tag("code", part.digest)
     yield from (("source", text) for text in _sources(part.frame))
-    yield from _flat({k: v for k, v in part.about.items() if k != "parameters"})
+    yield from _made_with(part)
     for name in ("machine", "date", "costs"):
         if name in part.frame:
             yield name, ", ".join(map(str, part.frame[name].dropna().unique()))
@@ -33,8 +33,23 @@ def facts(part: Part) -> Iterator[tuple[object, object]]:
 def _sources(frame: pd.DataFrame) -> Iterator[str]:
     if not {"source", "evidence", "n_events"} <= {*frame}:
         return
-    for (name, evidence), rows in frame.groupby(["source", "evidence"], sort=False):
-        yield f"{name} ({evidence}), {int(rows['n_events'].max()):,} events"
+    for (name, evidence), rows in frame.groupby(["source", "evidence"], sort=False, dropna=False):
+        n_events = rows["n_events"].max()
+        length = "" if pd.isna(n_events) else f", {int(n_events):,} events"
+        yield f"{name} ({evidence}){length}"
+
+
+def _made_with(part: Part) -> Iterator[tuple[str, str]]:
+    """Yield the metadata of a frame but its parameters, which the rows show."""
+    yield from _flat({name: about for name, about in part.about.items() if name != "parameters"})
+
+
+def _common(parts: list[Part]) -> Iterator[tuple[str, str]]:
+    """Yield what the metadata of all frames say alike, in a line."""
+    first, *others = (dict(_made_with(part)) for part in parts)
+    same = [f"{n} {v}" for n, v in first.items() if all(o.get(n) == v for o in others)]
+    if same:
+        yield "frames made with", ", ".join(same)
 
 
 def _flat(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -46,7 +61,7 @@ def _flat(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what papermill noted; files by their names, for folders are nobody's business."""
+    """Yield what papermill noted of the run."""
     if "notebook" in run:
         yield "notebook", str(run["notebook"])
     if run.get("start_time"):
@@ -56,6 +71,12 @@ def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"parameter {name}",
             Path(str(value)).name if name in ("out", "source") else str(value),
         )
+
+
+def _without_folder(value: object) -> str:
+    """Return a parameter as text; of a file that is named from the root only its own name."""
+    text = str(value)
+    return Path(text).name if text.startswith("/") else text
 
 
 def origin(parts: list[Part]) -> Iterator[Html]:
@@ -68,19 +89,21 @@ def origin(parts: list[Part]) -> Iterator[Html]:
             ("report written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
             ("on", f"{machine}, Python {platform.python_version()}"),
             ("by", f"pfnlab {pfnlab.__version__}"),
+            *_common(parts),
         ]
     )
     heads = ("Frame", "Rows", "Sources", "SHA-256")
     rows = [
         (
-            f"{part.name}.parquet",
+            part.name,
             f"{len(part.frame):,}",
             "; ".join(_sources(part.frame)),
             tag("code", part.digest),
         )
         for part in parts
     ]
-    yield table("Every frame that this report was made from", heads, rows)
+    every = table("Every frame that this report was made from", heads, rows)
+    yield tag("div", every, class_="cards")
 
 
 def again(parts: list[Part]) -> Iterator[Html]:
@@ -96,7 +119,7 @@ def _commands(parts: list[Part]) -> Iterator[str]:
             notebook = shlex.quote(f"{part.name}.ipynb")
             given = dict(part.run.get("parameters") or {}) | {"out": f"{part.name}.parquet"}
             flags = " ".join(
-                f"-p {shlex.join([name, str(value)])}" for name, value in given.items()
+                f"-p {shlex.join([name, _without_folder(value)])}" for name, value in given.items()
             )
             yield f"papermill notebooks/{notebook} {notebook} {flags}"
         elif "request" in part.about:
