@@ -185,11 +185,11 @@ def test_what_was_finished_before_a_ctrl_c_is_kept(
     assert [file.name for file in tmp_path.iterdir()] == ["points.parquet"]
 
 
-@pytest.mark.parametrize("seconds", [1.5, 3, 5])  # while it imports, compiles, replays
+@pytest.mark.parametrize("seconds", [2, 3])
 @pytest.mark.parametrize("command", ["advise", "schemes"])
 def test_ctrl_c_is_130(command: str, seconds: float) -> None:
     with subprocess.Popen(
-        [*PFNLAB, command, "zipf:30000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*PFNLAB, command, "zipf:60000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as started:
         threading.Event().wait(seconds)
         started.send_signal(signal.SIGINT)
