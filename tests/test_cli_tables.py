@@ -220,6 +220,8 @@ def test_equal_results_are_0(before: Path, capsys: pytest.CaptureFixture[str]) -
     assert text == "one.parquet: equal (2 rows)\ntwo.parquet: equal (2 rows)\n"
     facts = json.loads(said(["compare", "--json", str(before), str(after)], capsys))
     assert facts["equal"] is True
+    (after / "two.parquet").unlink()
+    assert f"only in {before}: two.parquet" in said(["compare", str(before), str(after)], capsys, 1)
 
 
 def test_different_results_are_1_and_named(
@@ -315,7 +317,8 @@ def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(
 
     def goes_on(*paths: object) -> None:
         callback()
-        threading.Event().wait(60)
+        threading.Event().wait(20)
+        pytest.fail("was not interrupted")
 
     monkeypatch.setattr("pfnlab.report.write_report", goes_on)
     assert main(["report"]) == 130
