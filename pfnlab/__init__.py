@@ -18,9 +18,12 @@ _HOMES = {
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
+    "PointError": "grid",
     "Policy": "own_policy",
     "Result": "result",
     "SweepInterrupted": "grid",
+    "StoreError": "grid",
+    "StoreWarning": "grid",
     "StreamedTrace": "streamed",
     "Trace": "trace",
     "TraceError": "errors",
@@ -33,6 +36,7 @@ _HOMES = {
     "parse_bytes": "units",
     "pinned_for_io": "studies.contexts",
     "pins_compared": "studies.pinning",
+    "processes": "grid",
     "prefaulted": "studies.contexts",
     "region": "regions",
     "register": "own_policy",
@@ -66,7 +70,11 @@ if TYPE_CHECKING:
     from pfnlab.errors import TraceError as TraceError
     from pfnlab.formats import load as load
     from pfnlab.geometry import Geometry as Geometry
+    from pfnlab.grid import PointError as PointError
+    from pfnlab.grid import StoreError as StoreError
+    from pfnlab.grid import StoreWarning as StoreWarning
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
+    from pfnlab.grid import processes as processes
     from pfnlab.grid import sweep as sweep
     from pfnlab.native import save as save
     from pfnlab.own_policy import Policy as Policy

@@ -22,7 +22,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if target.exists() and not target.is_file():
         raise FileError(f"{target}: can't be written, it exists and is no regular file")
-    with _named(target):
+    with named(target):
         temporary = _parent(target) / f".{target.name}.{uuid4().hex}.tmp"
         try:  # made inside, for Ctrl-C may come right after
             temporary.touch(0o600, exist_ok=False)
@@ -30,6 +30,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             sync(temporary)
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(target)
+            sync(target.parent)  # the name, too, must outlive a power cut
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -41,7 +42,7 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if target.exists():
         raise FileError(f"{target}: can't be written, it must not exist yet")
-    with _named(target):
+    with named(target):
         temporary = _parent(target) / f".{target.name}.{uuid4().hex}"
         try:
             temporary.mkdir(0o700)
@@ -50,13 +51,31 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 sync(file)
             temporary.chmod(0o777 & ~_umask())
             temporary.rename(target)
+            sync(target.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that could not be written, before there is anything to write.
+
+    Raises
+    ------
+    FileError
+        For a folder that can't be made or is read-only, or a name that is no file's.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target}: can't be written, it exists and is no regular file")
+    probe = target.with_name(f".{uuid4().hex}.probe")
+    with whole_file(probe):
+        pass
+    probe.unlink()
+
+
 @contextmanager
-def _named(target: Path) -> Iterator[None]:
+def named(target: Path) -> Iterator[None]:
     """Say which file could not be written; libraries name their temporary one, or none."""
     try:
         yield
@@ -68,9 +87,12 @@ def _named(target: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Wait until the contents of a file have reached the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Wait until the contents of a file, or the names in a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _parent(target: Path) -> Path:

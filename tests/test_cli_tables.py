@@ -17,8 +17,9 @@ import pytest
 
 import pfnlab
 from pfnlab.cli import main
-from pfnlab.frames import read_frame, write_frame
+from pfnlab.frames import read_rows, write_frame
 from pfnlab.grid import SweepInterrupted
+from pfnlab.grid.outcomes import Failed
 
 PFNLAB = [sys.executable, "-m", "pfnlab"]
 SMALL = "softirq:300"
@@ -79,7 +80,7 @@ def test_schemes_are_kept_as_rows_or_picture(
     for name in ("schemes.parquet", "schemes.svg"):
         assert said(["schemes", SMALL, "-o", str(tmp_path / name)], capsys) == ""
         assert (tmp_path / name).stat().st_size > 1000
-    assert len(read_frame(tmp_path / "schemes.parquet")) == 21
+    assert len(read_rows(tmp_path / "schemes.parquet")) == 21
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,8 @@ def test_schemes_are_kept_as_rows_or_picture(
         (["advise", SMALL, "--needs", "stable_adress"], "did you mean 'stable_address'?"),
         (["advise", SMALL, "--dram-budget", "64"], "must be a number with a unit"),
         (["advise", SMALL, "--dram-budget", "1KiB"], "must hold one granule"),
-        (["advise", SMALL, "-j", "0"], "executor=0: must be"),
+        (["advise", SMALL, "-j", "0"], "jobs=0: must be"),
+        (["advise", SMALL, "--executor", "thread"], "must be threads, processes or dask"),
         (["advise", SMALL, "-j", "two"], "invalid int value: 'two'"),
         (["advise", "uniform:0"], "has no accesses to advise on"),
         (["advise", SMALL, "-o", "front.txt"], "must end in .parquet, .png, .svg or .pdf"),
@@ -163,7 +165,7 @@ def test_advise_says_what_python_says(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_advise_keeps_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "points.parquet"
     assert "Scheme:" in said(["advise", SMALL, "-o", str(path)], capsys)
-    points = read_frame(path)
+    points = read_rows(path)
     assert {*points["policy"]} == {"lra", "lru"}
     assert "dram_bytes" in points
 
@@ -180,9 +182,25 @@ def test_what_was_finished_before_a_ctrl_c_is_kept(
     path = tmp_path / "points.parquet"
     assert main(["advise", SMALL, "-o", str(path)]) == 130
     assert "1 points" in capsys.readouterr().err
-    pd.testing.assert_frame_equal(read_frame(path), finished, check_dtype=False)
+    pd.testing.assert_frame_equal(read_rows(path), finished, check_dtype=False)
     assert main(["advise", SMALL, "-o", str(tmp_path / "front.png")]) == 130
     assert [file.name for file in tmp_path.iterdir()] == ["points.parquet"]
+
+
+def test_points_that_fail_are_3_and_the_others_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = pd.DataFrame({"source": ["softirq"], "faults": [3]})
+    failed = Failed(pfnlab.Params(), "", 0.0, "was killed")
+
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise pfnlab.PointError(finished, [failed], ["chunk_bytes"])
+
+    monkeypatch.setattr("pfnlab.advice.advise", fails)
+    path = tmp_path / "points.parquet"
+    assert main(["advise", SMALL, "-o", str(path)]) == 3
+    assert "chunk_bytes=2097152: was killed" in capsys.readouterr().err
+    assert len(read_rows(path)) == 1
 
 
 @pytest.mark.parametrize("seconds", [2, 3])
@@ -214,7 +232,7 @@ def before(tmp_path: Path) -> Path:
 
 def test_equal_results_are_0(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
     after = shutil.copytree(before, before.with_name("after"))
-    frame = read_frame(after / "one.parquet")
+    frame = read_rows(after / "one.parquet")
     write_frame(frame.iloc[::-1], after / "one.parquet")
     text = said(["compare", str(before), str(after)], capsys)
     assert text == "one.parquet: equal (2 rows)\ntwo.parquet: equal (2 rows)\n"
@@ -228,7 +246,7 @@ def test_different_results_are_1_and_named(
     before: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = shutil.copytree(before, before.with_name("after"))
-    frame = read_frame(after / "one.parquet")
+    frame = read_rows(after / "one.parquet")
     write_frame(frame.assign(faults=[7, 10], n_cpus=128), after / "one.parquet")
     (after / "two.parquet").rename(after / "three.parquet")
     lines = said(["compare", str(before), str(after)], capsys, 1).splitlines()
@@ -272,7 +290,7 @@ def test_versions_are_said_and_no_difference(
 ) -> None:
     monkeypatch.setattr("pfnlab.frames.version", lambda name: "99")
     other = before / "other.parquet"
-    write_frame(read_frame(before / "one.parquet"), other)
+    write_frame(read_rows(before / "one.parquet"), other)
     text = said(["compare", str(before / "one.parquet"), str(other)], capsys)
     assert "one.parquet, other.parquet: equal (2 rows)" in text
     assert "made with   numba" in text

@@ -16,6 +16,7 @@ import pytest
 import pfnlab
 from pfnlab import frames, grid, memory
 from pfnlab.engine import feeding, many
+from pfnlab.grid import rows
 from pfnlab.params import PARAMETERS
 from pfnlab.presets import PRESETS
 from pfnlab.result import COUNTERS, DERIVED
@@ -54,7 +55,7 @@ def test_points_are_the_product_in_order() -> None:
 def test_bad_grids_are_refused_before_anything_is_replayed(
     axes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid, "replay_many", None)
+    monkeypatch.setattr(rows, "replay_many", None)
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
         pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), **axes)
 

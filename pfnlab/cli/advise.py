@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from pfnlab.cli.devices import add_device, add_names, asked_of
+from pfnlab.cli.executors import add_executor, executor_of
+from pfnlab.cli.options import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pfnlab.params import Params
 
 _WIDTH, _LABEL = 118, 11
+_SOME_FAILED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dram-budget", metavar="SIZE", help="most DRAM for descriptors (default: the knee)"
     )
     add_names(parser, "--needs", "properties that a scheme must keep, as stable_address")
-    parser.add_argument(
-        "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
-        help="replay on so many threads (default: all CPUs)",
-    )  # fmt: skip
+    add_executor(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE",
         help="the front as .png, .svg or .pdf, or every point as .parquet",
@@ -39,26 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the grid and print the answer; after a Ctrl-C the finished points are kept."""
-    from pfnlab.advice import advise
+    """Replay the grid and print the answer; finished points are kept, however it ends."""
     from pfnlab.cli.pictures import kind_of
-    from pfnlab.grid import SweepInterrupted
+    from pfnlab.grid import PointError, SweepInterrupted
 
     path = arguments.output
     kind = kind_of(path, "parquet") if path else ""
-    asked = asked_of(arguments)
     try:
-        advice = advise(
-            asked.source,
-            asked.params,
-            dram_budget=arguments.dram_budget,
-            costs=asked.costs,
-            needs=arguments.needs or (),
-            executor=arguments.jobs,
-        )
-    except SweepInterrupted as interrupt:
-        if kind == "parquet" and len(interrupt.frame):
-            _write(interrupt.frame, path)
+        advice = _advice(arguments)
+    except (SweepInterrupted, PointError) as stop:
+        if kind == "parquet" and len(stop.frame):
+            _write(stop.frame, path)
+        if isinstance(stop, PointError):
+            sys.stderr.write(f"pfnlab: {stop}\n")
+            return _SOME_FAILED
         raise
     if kind == "parquet":
         _write(advice.grid, path)
@@ -67,6 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
     said = json.dumps(_facts(advice)) if arguments.json else _wrapped(str(advice))
     sys.stdout.write(f"{said}\n")
     return 0
+
+
+def _advice(arguments: argparse.Namespace) -> Advice:
+    from pfnlab.advice import advise
+
+    asked = asked_of(arguments)
+    with executor_of(arguments) as where:
+        return advise(
+            asked.source,
+            asked.params,
+            dram_budget=arguments.dram_budget,
+            costs=asked.costs,
+            needs=arguments.needs or (),
+            executor=where.executor,
+        )
 
 
 def _wrapped(text: str) -> str:
@@ -102,14 +110,12 @@ def _facts(advice: Advice) -> dict[str, Any]:
         "best": _point(advice, advice.best),
         "lra": _point(advice, advice.lra),
         "knee": _point(advice, advice.knee),
-        "schemes": json.loads(advice.schemes.to_json(orient="records")),
-        "front": json.loads(advice.front.to_json(orient="records")),
+        "schemes": rows_of(advice.schemes),
+        "front": rows_of(advice.front),
     }
 
 
 def _point(advice: Advice, point: Params | None) -> dict[str, Any] | None:
-    if point is None:
-        return None
     import pandas as pd
 
-    return dict(json.loads(pd.Series(advice.row(point)).to_json()))
+    return None if point is None else rows_of(pd.DataFrame([advice.row(point)]))[0]

@@ -88,10 +88,10 @@ def _frames(folder: Path) -> dict[str, Path]:
 
 def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared:
     from pfnlab.comparison import changes
-    from pfnlab.frames import read_frame
+    from pfnlab.frames import about_rows, read_rows
 
-    first, second = read_frame(before), read_frame(after)
-    about = [_flat(_about(path)) for path in (before, after)]
+    first, second = read_rows(before), read_rows(after)
+    about = [_flat(about_rows(path)) for path in (before, after)]
     differing = {
         name: (about[0].get(name), about[1].get(name))
         for name in dict.fromkeys([*about[0], *about[1]])
@@ -99,12 +99,6 @@ def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared
     }
     name = after.name if before.name == after.name else f"{before.name}, {after.name}"
     return Compared(name, changes(first, second, **noise), differing, first)
-
-
-def _about(path: Path) -> dict[str, Any]:
-    from pfnlab.frames import about_frame
-
-    return about_frame(path) if path.suffix == ".parquet" else {}
 
 
 def _flat(about: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -31,14 +31,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a known device: its size, pages, CPUs and latency, which flags overrule",
     )
-    parser.add_argument("--costs", metavar="NAME", help="cost preset (default: the device's)")
+    parser.add_argument("--costs", metavar="PRESET", help="cost preset (default: the device's)")
     add_params(parser)
 
 
 def asked_of(arguments: argparse.Namespace) -> Asked:
     """Return what the flags of `add_device` ask for; names are checked before a file is opened."""
     from pfnlab.costs import DEFAULT_PRESET, costs_of
-    from pfnlab.notebooks import find_source
+    from pfnlab.named import find_source
     from pfnlab.params import Params
     from pfnlab.regions import region
 

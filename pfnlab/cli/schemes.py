@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from pfnlab.cli.devices import Asked, add_device, add_names, asked_of
+from pfnlab.cli.options import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         _keep(frame, arguments.output)
     if arguments.json:
-        sys.stdout.write(frame.to_json(orient="records") + "\n")
+        sys.stdout.write(json.dumps(rows_of(frame)) + "\n")
     elif not arguments.output:
         sys.stdout.write("\n".join(_lines(frame, asked)) + "\n")
     return 0

@@ -7,6 +7,7 @@ that is read while it is replayed is read once for as many points as memory has 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +40,12 @@ Answers = list[tuple[Params, Result | None]]
 
 
 def replay_many(
-    trace: Replayable, points: Sequence[Params], *, n_threads: int = 1, look: Look = lambda n: None
+    trace: Replayable,
+    points: Sequence[Params],
+    *,
+    n_threads: int = 1,
+    n_sharing: int = 1,
+    look: Look = lambda n: None,
 ) -> Iterator[tuple[int, Result]]:
     """Replay a trace under every point and yield results as they are finished.
 
@@ -51,6 +57,8 @@ def replay_many(
         Configurations of one region.
     n_threads
         Tasks that run at the same time.
+    n_sharing
+        Processes that replay at the same time on this machine, and share its memory.
     look
         Called with the number of events replayed since the last call; it may raise.
 
@@ -64,7 +72,7 @@ def replay_many(
         wanted[_counted_alike(params)].append(index)
     alone: list[Params] = []  # what a shared pass could not answer
     stages: list[Callable[[], list[Task]]] = [
-        lambda: _tasks(trace, list(wanted), n_threads, look),
+        lambda: _tasks(trace, list(wanted), n_threads, n_sharing, look),
         lambda: _single_tasks(trace, alone),
     ]
     for stage in stages:
@@ -109,9 +117,11 @@ class Task:
         )
 
 
-def _tasks(trace: Replayable, points: list[Params], n_threads: int, look: Look) -> list[Task]:
+def _tasks(
+    trace: Replayable, points: list[Params], n_threads: int, n_sharing: int, look: Look
+) -> list[Task]:
     """Return the tasks of all points, those that take longest first."""
-    most = int(available_bytes() * _TABLES_SHARE / n_threads)
+    most = int(available_bytes() * _TABLES_SHARE / (n_threads * n_sharing))
     passes, single = _passes(trace, points, most) if lookups_only(trace) else ([], points)
     tasks = [*passes, *_single_tasks(trace, single)]
     collapsed = _collapsed(trace, [task.points[0][0] for task in tasks if task.run_fed], look)
@@ -166,6 +176,20 @@ def _pass_of(trace: Replayable, params: Params) -> tuple[Pass | None, int]:
         if kind is Order and params.policy == "lru" and window_shift(params) < 0:
             return StackDistances, LEAST_LRU
     return None, 0
+
+
+def most_table_bytes(trace: Replayable, points: list[Params]) -> int:
+    """Return what the largest of the tables that such points need at a time may take, in bytes."""
+    most = int(available_bytes() * _TABLES_SHARE)
+    shared, single = _passes(trace, points, most) if lookups_only(trace) else ([], points)
+    return max(task.table_bytes for task in [*shared, *_single_tasks(trace, single)])
+
+
+def thresholds_of_a_pass(params: Params) -> int:
+    """Return how many thresholds of such a point a pass over sleepable lookups takes at most."""
+    if params.batch_chunks == 1 and params.granule_bytes == params.chunk_bytes:
+        return {"lra": WIDTHS[-1], "lru": sys.maxsize}.get(params.policy, 1)
+    return 1
 
 
 def _width(trace: Replayable, kind: Pass, group: list[Params], most: int) -> int:

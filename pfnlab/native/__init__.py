@@ -78,6 +78,19 @@ def load_native(path: Path, stream: bool | None = None) -> Trace | StreamedTrace
     return trace
 
 
+def mapped(path: Path) -> Trace:
+    """Map the columns of a folder that `save` wrote: processes that map it share the memory.
+
+    Nothing protects a map from a file that shrinks under it, so this is for folders of our own.
+    """
+    source, about, _ = _opened(path)
+    if not isinstance(source, NpyFolder):
+        raise TraceError(f"{path}: must be a folder of .npy columns to be mapped")
+    about.pop("n_events")
+    columns: dict[str, Any] = source.mapped()
+    return Trace(**columns, **about)
+
+
 def _opened(path: Path) -> tuple[ColumnSource, dict[str, Any], str | None]:
     if path.is_dir():
         file = path / ABOUT

@@ -92,6 +92,14 @@ class NpyFolder:
                 buffers = ring[i % n_buffers]
                 yield start, {n: c.read(files[n], buffers[n], start) for n, c in columns.items()}
 
+    def mapped(self) -> dict[str, Column]:
+        """Map the columns, by their names in `Trace`."""
+        return {
+            name: np.memmap(c.path, c.dtype, "r", c.offset_bytes, (c.n_events,))
+            for name, c in self._columns.items()
+            if c.n_events
+        } or {"pfns": np.empty(0, np.uint32)}
+
     def slices(self, n_slices: int, n_events: int) -> list[Column]:
         """Return slices of the pfns, evenly spread."""
         column = self._columns["pfns"]

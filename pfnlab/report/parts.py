@@ -16,7 +16,7 @@ import pandas as pd
 from pfnlab import chapters, figures
 from pfnlab.claims import Verdict
 from pfnlab.errors import FrameError, PfnlabError
-from pfnlab.frames import about_frame, read_frame
+from pfnlab.frames import about_rows, read_rows
 from pfnlab.report.markup import clean
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def parts_of(path: Path) -> list[Part]:
 
 
 def _part(file: Path) -> Part:
-    frame = read_frame(file)
+    frame = read_rows(file)
     chapter = next((c for c in chapters.CHAPTERS if c.notebook == file.stem), None)
     title, run = _notebook(file.with_suffix(".ipynb"))
     picture, no_picture = _tried(lambda: _picture(frame, chapter))
@@ -98,7 +98,7 @@ def _part(file: Path) -> Part:
         title=title or file.stem,
         frame=frame,
         digest=hashlib.sha256(file.read_bytes()).hexdigest(),
-        about=about_frame(file),
+        about=about_rows(file),
         run=run,
         verdicts=tuple(verdicts or ()),
         picture=picture,

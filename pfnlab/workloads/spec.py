@@ -42,6 +42,19 @@ class Real:
             raise ParameterError(self.name, value, requirement)
         return number
 
+    def show(self, value: float) -> str:
+        """Write a value so that reading gives it back."""
+        return repr(value)
+
+    def read(self, text: str) -> float:
+        """Return what a person typed as this field stores it, or refuse it by name."""
+        try:
+            return self.parse(float(text))
+        except ValueError as error:
+            if isinstance(error, ParameterError):
+                raise
+            raise ParameterError(self.name, text, "must be a number") from None
+
 
 def real(default: float, help: str, minimum: float = 0.0, maximum: float = 1.0) -> Any:
     """Declare a field that is a real number; by default a share, from 0 to 1."""
@@ -99,7 +112,7 @@ class Spec(ABC):
         ParameterError
             If the region is too small for the workload.
         """
-        self._check_region(params)
+        self.check(params)
         # Six bytes an event if pfns are uint32, ten if they are not.
         check_fits(10 * self.n_events, "n_events", self.n_events, "the events of a workload")
         feed = self._feed(params)
@@ -125,7 +138,7 @@ class Spec(ABC):
         ParameterError
             Before the first piece, if the region is too small for the workload.
         """
-        self._check_region(params)
+        self.check(params)
         feed = self._feed(params)
         room = feed.columns(min(n_events, self.n_events))
         for start in range(0, self.n_events, n_events):
@@ -143,7 +156,8 @@ class Spec(ABC):
         _keep_temporaries()
         return Feed.of(self.draw(params, self._seed(params)), params)
 
-    def _check_region(self, params: Params) -> None:
+    def check(self, params: Params) -> None:
+        """Refuse a region that is too small for the workload."""
         needed = self.pages_needed(params.page_bytes)
         if params.n_pages < needed:
             least = format_bytes(needed * params.page_bytes)
@@ -152,6 +166,19 @@ class Spec(ABC):
 
     def _seed(self, params: Params) -> int:
         return params.seed if self.seed is None else self.seed
+
+    @property
+    def text(self) -> str:
+        """The workload as a source's text: its name, and the fields that are not at their defaults.
+
+        `pfnlab.workloads.workload_of` is the inverse.
+        """
+        given = [
+            f"{each.name}={each.metadata['parameter'].show(value)}"
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
+        ]
+        return f"{self.name}:{','.join(given)}" if given else self.name
 
     def replace(self, **changes: Any) -> Self:
         """Return a variant with some fields changed; an unknown name is refused."""

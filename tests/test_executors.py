@@ -1,0 +1,287 @@
+"""Sweeps on any executor: the rows of a single thread, and workers that die on the way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pfnlab
+from pfnlab.grid import cutting, executing
+from pfnlab.params import Params
+from pfnlab.workloads import WORKLOADS
+from tests import driver, poison
+
+PARAMS = Params(region_bytes="1TiB")
+AXES: dict[str, Any] = {
+    "policy": ["lra", "lru", "random"],
+    "granule_bytes": ["4KiB", "64KiB"],
+    "chunk_bytes": ["64KiB"],
+    "n_cpus": [2, 64],
+    "threshold_of_footprint": [0.05, 0.1, 0.2, 0.4, 0.8],
+}
+BATCHES: dict[str, Any] = {"batch_chunks": list(range(1, 33)), "threshold_fraction": [1e-3]}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    with pfnlab.processes(2)() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def trace() -> pfnlab.Trace:
+    return driver.source()
+
+
+@pytest.fixture
+def working(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Have workers do something else than `work`."""
+    return lambda work: monkeypatch.setattr(executing, "work", work)
+
+
+def equal(source: Any, executor: Any, params: Params = PARAMS, **axes: Any) -> None:
+    here = pfnlab.sweep(source, params, **axes)
+    pd.testing.assert_frame_equal(pfnlab.sweep(source, params, executor=executor, **axes), here)
+
+
+def test_processes_give_the_rows_of_one_thread(pool: Executor, trace: pfnlab.Trace) -> None:
+    equal(trace, pool, **AXES)
+
+
+def test_a_factory_and_threads_of_others_do_too(trace: pfnlab.Trace) -> None:
+    equal(trace, pfnlab.processes(2), **AXES)
+    with ThreadPoolExecutor(2) as threads:
+        equal(trace, threads, **AXES)
+
+
+def test_loky_does_too(trace: pfnlab.Trace) -> None:
+    loky = pytest.importorskip("loky")
+    with loky.ProcessPoolExecutor(2) as made:
+        equal(trace, made, **AXES)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_specs_are_drawn_by_the_workers(name: str, pool: Executor) -> None:
+    spec = pfnlab.workload(name, n_events=20_000)
+    equal(spec, pool, region_bytes=["256GiB", "1TiB"], seed=[1, 2], threshold_fraction=[1e-5, 1e-3])
+
+
+def test_traces_with_references_placed_and_streamed(
+    pool: Executor, trace: pfnlab.Trace, root: Path, tmp_path: Path
+) -> None:
+    axes: dict[str, Any] = {"threshold_of_footprint": [0.1, 0.5], "batch_chunks": [1, 4]}
+    equal(pfnlab.load(root / "data/traces/pagecache.parquet"), pool, **axes)
+    placed = trace.placed("512GiB", "spread")
+    equal(placed, pool, region_bytes=["512GiB", "1TiB"], **axes)
+    equal(trace.placed("512GiB", "tenants", tenants=2), pool, region_bytes=["1TiB"], **axes)
+    for path in (tmp_path / "t.parquet", tmp_path / "folder"):
+        pfnlab.save(trace, path)
+        equal(pfnlab.load(path, stream=True), pool, **axes)
+    equal(pfnlab.Trace(np.empty(0, np.int64)), pool, batch_chunks=[1, 2])
+
+
+def test_a_policy_of_ones_own_travels(pool: Executor, trace: pfnlab.Trace) -> None:
+    own = pfnlab.Policy(
+        name="travels", columns=2, insert=insert, access=access, remove=remove, victim=victim
+    )
+    pfnlab.register(own)
+    equal(trace, pool, policy=["travels", "lra"], threshold_of_footprint=[0.2, 0.4])
+
+
+def insert(table: Any, scalars: Any, chunk: Any) -> None:
+    newest = table[0, 0]
+    table[chunk, 0], table[chunk, 1] = newest, 0
+    table[newest, 1] = table[0, 0] = chunk
+
+
+def access(table: Any, scalars: Any, chunk: Any, faulted: Any) -> Any:
+    return faulted
+
+
+def remove(table: Any, scalars: Any, chunk: Any) -> None:
+    older, newer = table[chunk, 0], table[chunk, 1]
+    table[older, 1], table[newer, 0] = newer, older
+
+
+def victim(table: Any, scalars: Any, filling: Any) -> Any:
+    oldest = table[0, 1]
+    return table[oldest, 1] if oldest == filling else oldest
+
+
+def test_a_changed_trace_under_the_same_name_is_refused(tmp_path: Path, pool: Executor) -> None:
+    path = tmp_path / "trace"
+    pfnlab.save(pfnlab.Trace(np.arange(1000)), path)
+    streamed = pfnlab.load(path, stream=True)
+    for file in path.iterdir():
+        file.unlink()
+    path.rmdir()
+    pfnlab.save(pfnlab.Trace(np.arange(1, 1001)), path)
+    with pytest.raises(pfnlab.TraceError, match="changed"):
+        pfnlab.sweep(streamed, PARAMS, executor=pool, batch_chunks=[1, 2])
+
+
+def test_what_shares_a_pass_stays_in_one_job() -> None:
+    seen: list[Any] = []
+    trace = pfnlab.Trace(np.arange(1000))
+    axes: dict[str, Any] = {
+        "policy": ["lru", "lra", "clock"],
+        "chunk_bytes": ["4KiB"],
+        "threshold_fraction": list(np.linspace(0.001, 1, 100)),
+    }
+    groups = list(cutting.passes(pfnlab.grid.axes.Grid(PARAMS, axes).sharing(), lambda _: True))
+    seen = [len(group) for group in groups]
+    assert seen == [100, 64, 36, *[1] * 100]
+    groups = list(cutting.passes(pfnlab.grid.axes.Grid(PARAMS, axes).sharing(), lambda _: False))
+    assert [len(group) for group in groups] == [1] * 300
+    assert trace
+
+
+# ---- workers that die
+
+
+def test_a_worker_that_is_killed_costs_nothing(
+    working: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = tmp_path / "poison"
+    once.touch()
+    monkeypatch.setenv("PFNLAB_TEST_POISON", str(once))
+    working(poison.kills_once)
+    spec = pfnlab.workload("zipf", n_events=100_000)
+    here = pfnlab.sweep(spec, PARAMS, **BATCHES)
+    frame = pfnlab.sweep(spec, PARAMS, executor=pfnlab.processes(2), **BATCHES)
+    pd.testing.assert_frame_equal(frame, here)
+    assert not once.exists()
+
+
+@pytest.mark.parametrize("store", [False, True])
+def test_a_point_that_always_kills_is_found_and_named(
+    store: bool, working: Any, tmp_path: Path, trace: pfnlab.Trace
+) -> None:
+    working(poison.kills_always)
+    kept: dict[str, Any] = {"store": tmp_path} if store else {}
+    with pytest.raises(pfnlab.PointError) as caught:
+        pfnlab.sweep(trace, PARAMS, executor=pfnlab.processes(2), **kept, **BATCHES)
+    (failed,) = caught.value.failed
+    assert (failed.params.batch_chunks, failed.share) == (poison.BATCH, "threshold_fraction")
+    message = (
+        r"1 of 32 points failed, .*; batch_chunks=13, threshold_fraction=0.001: its worker died"
+    )
+    assert re.match(message, str(caught.value))
+    here = pfnlab.sweep(trace, PARAMS, **BATCHES)
+    others = here[here["batch_chunks"] != poison.BATCH].reset_index(drop=True)
+    pd.testing.assert_frame_equal(caught.value.frame, others)
+
+
+def test_an_executor_that_breaks_and_is_no_factory_says_so(working: Any) -> None:
+    working(poison.kills_always)
+    spec = pfnlab.workload("zipf", n_events=1000)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(2, mp_context=spawn) as pool,
+        pytest.raises(pfnlab.PointError, match="if it is given as a factory"),
+    ):
+        pfnlab.sweep(spec, PARAMS, executor=pool, **BATCHES)
+
+
+def test_kill_9_of_real_workers(trace: pfnlab.Trace) -> None:
+    """Workers are killed from outside, five times, while they replay."""
+    axes = driver.AXES | {"batch_chunks": list(range(1, 25))}
+    here = pfnlab.sweep(trace, driver.PARAMS, executor=2, **axes)
+    made: list[Executor] = []
+    make = pfnlab.processes(2)
+
+    def making() -> Executor:
+        made.append(make())
+        return made[-1]
+
+    stop = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not stop.wait(1.8) and len(killed) < 5:
+            for pid in list(getattr(made[-1], "_processes", None) or {})[:1] if made else []:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        frame = pfnlab.sweep(trace, driver.PARAMS, executor=making, **axes)
+    finally:
+        stop.set()
+        thread.join()
+    assert killed
+    pd.testing.assert_frame_equal(frame, here)
+
+
+def test_an_error_in_a_worker_is_raised_here(working: Any, pool: Executor) -> None:
+    working(poison.raises)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        pfnlab.sweep(pfnlab.Trace(np.arange(10)), PARAMS, executor=pool)
+
+
+def test_a_point_that_fails_is_named_and_the_others_complete(pool: Executor, root: Path) -> None:
+    """`opt` can't replay references; the others can."""
+    references = pfnlab.load(root / "data/traces/pagecache.parquet")
+    axes: dict[str, Any] = {"policy": ["lra", "opt", "lru"], "chunk_bytes": ["4KiB"]}
+    for executor in (None, 2, pool):
+        with pytest.raises(pfnlab.PointError, match="policy=opt, chunk_bytes=4096: ") as e:
+            pfnlab.sweep(references, PARAMS, executor=executor, **axes)
+        assert e.value.frame["policy"].tolist() == ["lra", "lru"]
+
+
+INTERRUPTED = """
+import sys, pfnlab
+from tests import driver
+if __name__ == "__main__":
+    axes = driver.AXES | {"batch_chunks": list(range(1, 400)), "executor": pfnlab.processes(2)}
+    try:
+        pfnlab.sweep(driver.source(), driver.PARAMS, store=sys.argv[1], **axes)
+    except pfnlab.SweepInterrupted as interrupt:
+        print(len(interrupt.frame))
+"""
+
+
+def test_ctrl_c_ends_the_workers_and_says_nothing_else(root: Path, tmp_path: Path) -> None:
+    """The signal goes to the whole group, as a terminal sends it."""
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path / "store")],
+        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("store/parts/*.parquet")):
+        time.sleep(0.02)
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert int(out) > 0
+    assert time.monotonic() - started < 30  # not the hours that the grid would take
+    members = ["pgrep", "-g", str(process.pid)]
+    while subprocess.run(members, capture_output=True, check=False).stdout:
+        assert time.monotonic() - started < 30
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("executor", [0, -1, 1.5, True, "threads"])
+def test_what_is_no_executor_is_refused(executor: Any) -> None:
+    with pytest.raises(pfnlab.ParameterError, match=f"executor={executor!r}: must be None"):
+        pfnlab.sweep(pfnlab.Trace(np.arange(3)), executor=executor)
+    with pytest.raises(pfnlab.ParameterError, match=r"must return a concurrent\.futures"):
+        pfnlab.sweep(pfnlab.Trace(np.arange(3)), executor=lambda: executor)
