@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.chapters import CHAPTERS
-from pfnlab.frames import write_frame
+from pfnlab.frames import ATTRIBUTE, write_frame
 from pfnlab.params import Params
 from pfnlab.report import write_report
 from pfnlab.report.markup import Html, html, tag
@@ -155,6 +155,22 @@ def test_what_comes_from_files_is_escaped(tmp_path: Path) -> None:
     assert '<script>alert("1")</script>' in page.text
     (picture,) = page.all("img")
     assert '<script>alert("1")</script>' in str(picture["alt"])
+
+
+def test_what_was_asked_for_is_said_without_defaults_and_folders(tmp_path: Path) -> None:
+    frame = sweep_frame()
+    asked = {"chunk_bytes": "2MiB", "n_cpus": 8, "source": "/home/me/a b.parquet", "costs": None}
+    digests = {"/home/me/a b.parquet": "abc"}
+    frame.attrs[ATTRIBUTE] = json.dumps(
+        {"request": asked | {"out": "/home/me/o"}, "digests": digests}
+    )
+    write_frame(frame, tmp_path / "mine.parquet")
+    path = write_report(tmp_path)
+    page = read(path)
+    assert "n_cpus 8, source a b.parquet" in page.text
+    assert "digests a b.parquet" in page.text
+    assert "pfnlab sweep --from mine.parquet -o again-mine.parquet" in page.text
+    assert "/home/me" not in path.read_text()
 
 
 @given(st.text() | st.text(alphabet="<>&\"'=/ a"))

@@ -91,7 +91,7 @@ def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared
     from pfnlab.frames import about_rows, read_rows
 
     first, second = read_rows(before), read_rows(after)
-    about = [_flat(about_rows(path)) for path in (before, after)]
+    about = [_made_with(about_rows(path)) for path in (before, after)]
     differing = {
         name: (about[0].get(name), about[1].get(name))
         for name in dict.fromkeys([*about[0], *about[1]])
@@ -101,12 +101,17 @@ def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared
     return Compared(name, changes(first, second, **noise), differing, first)
 
 
+def _made_with(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the versions and digests among the metadata; the rows show the parameters."""
+    return _flat({n: value for n, value in about.items() if n not in ("parameters", "request")})
+
+
 def _flat(about: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested metadata by dotted names, without the parameters, which the rows show."""
+    """Return nested metadata by dotted names."""
     flat: dict[str, Any] = {}
     for name, value in about.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.") if prefix or name != "parameters" else {}
+            flat |= _flat(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 import pfnlab
+from pfnlab.params import PARAMETERS
 from pfnlab.report.markup import Html, pairs, table, tag
 from pfnlab.report.parts import Part
 
@@ -40,24 +41,37 @@ def _sources(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _made_with(part: Part) -> Iterator[tuple[str, str]]:
-    """Yield the metadata of a frame but its parameters, which the rows show."""
-    yield from _flat({name: about for name, about in part.about.items() if name != "parameters"})
+    """Yield what the metadata say, but for the parameters, which the rows show."""
+    for name, about in part.about.items():
+        if name == "request" and isinstance(about, dict):
+            yield "asked for", ", ".join(_asked(about))
+        elif name != "parameters":
+            yield from _flat(name, about)
+
+
+def _asked(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was asked for beside defaults."""
+    for name, value in request.items():
+        parameter = PARAMETERS.get(name)
+        is_default = parameter is not None and str(value) == parameter.show(parameter.default)
+        if name != "out" and value is not None and not is_default:
+            yield f"{name} {_without_folder(value)}"
+
+
+def _flat(name: str, about: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(about, dict):
+        yield name, _without_folder(about)
+        return
+    for inner, value in about.items():
+        yield from _flat(f"{name} {_without_folder(inner)}", value)
 
 
 def _common(parts: list[Part]) -> Iterator[tuple[str, str]]:
-    """Yield what the metadata of all frames say alike, in a line."""
-    first, *others = (dict(_made_with(part)) for part in parts)
+    """Yield the versions that made all frames, in a line."""
+    first, *others = ({n: v for n, v in p.about.items() if isinstance(v, str)} for p in parts)
     same = [f"{n} {v}" for n, v in first.items() if all(o.get(n) == v for o in others)]
     if same:
         yield "frames made with", ", ".join(same)
-
-
-def _flat(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in about.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", str(value)
 
 
 def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -74,7 +88,9 @@ def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _without_folder(value: object) -> str:
-    """Return a parameter as text; of a file that is named from the root only its own name."""
+    """Return a value as text; of a file that is named from the root only its own name."""
+    if isinstance(value, list):
+        return ", ".join(map(_without_folder, value))
     text = str(value)
     return Path(text).name if text.startswith("/") else text
 
