@@ -223,7 +223,7 @@ def test_noise_is_a_share(noise: Any) -> None:
 
 
 def test_kinds_of_columns() -> None:
-    kinds = {"faults": "count", "miss_ratio": "count", "event_ns": "time", "elapsed_ns": "measured",
-             "subject_median": "measured", "ratio": "measured", "ratio_min": "about",
+    kinds = {"faults": "count", "miss_ratio": "count", "event_ns": "time",
+             "elapsed_ns": "measured", "predicted_ns": "measured", "subject_median": "measured", "ratio": "measured", "ratio_min": "about",
              "date": "about", "n_ipis": "measured", "minor_faults": "count"}  # fmt: skip
     assert {name: kind_of(name) for name in kinds} == kinds

@@ -17,7 +17,7 @@ import pytest
 
 import pfnlab
 from pfnlab.cli import main
-from pfnlab.frames import read_rows, write_frame
+from pfnlab.frames import ATTRIBUTE, read_rows, write_frame
 from pfnlab.grid import SweepInterrupted
 from pfnlab.grid.outcomes import Failed
 
@@ -252,18 +252,8 @@ def test_different_results_are_1_and_named(
     lines = said(["compare", str(before), str(after)], capsys, 1).splitlines()
     assert lines[:2] == [f"only in {after}: three.parquet", f"only in {before}: two.parquet"]
     assert lines[2] == "one.parquet: differs (2 and 2 rows, 2 paired)"
-    assert lines[3].split() == ["parameters", "n_cpus", "64", "->", "128", "in", "every", "row"]
-    assert lines[4].split() == [
-        "counts",
-        "faults",
-        "5",
-        "->",
-        "10",
-        "(x",
-        "2)",
-        "[chunk_bytes",
-        "64KiB]",
-    ]
+    assert lines[3].endswith("parameters  n_cpus 64 -> 128 in every row")
+    assert lines[4].endswith("faults 5 -> 10 (x 2)  [chunk_bytes 64KiB]")
     assert len(lines) == 5
     facts = json.loads(said(["compare", "--json", str(before), str(after)], capsys, 1))
     (one,) = facts["frames"]
@@ -294,6 +284,17 @@ def test_versions_are_said_and_no_difference(
     text = said(["compare", str(before / "one.parquet"), str(other)], capsys)
     assert "one.parquet, other.parquet: equal (2 rows)" in text
     assert "made with   numba" in text
+
+
+def test_a_trace_that_changed_is_said(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = read_rows(before / "one.parquet")
+    for name, digest in (("one", "a" * 64), ("two", "b" * 64)):
+        about = {"digests": {"x.parquet": digest}, "request": {"out": name}}
+        frame.attrs[ATTRIBUTE] = json.dumps(about)
+        write_frame(frame, before / f"{name}.parquet")
+    text = said(["compare", *map(str, sorted(before.iterdir()))], capsys)
+    assert "made with   digests.x.parquet aaaaaaaaaaaa -> bbbbbbbbbbbb" in text
+    assert "request" not in text
 
 
 def test_recorded_measurements_can_be_compared(

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 SAME, DIFFERENT = 0, 1
 _LABEL = 12
+_DIGEST = 12
 _KINDS = ("*.parquet", "*.csv")
 _SIDES = "AB"
-_SECTIONS = {"count": "counts", "time": "times", "measured": "measured"}
+_SECTIONS = {"count": "values", "time": "times", "measured": "measured"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,8 @@ def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared
 
     first, second = read_rows(before), read_rows(after)
     about = [_made_with(about_rows(path)) for path in (before, after)]
-    differing = {
-        name: (about[0].get(name), about[1].get(name))
-        for name in dict.fromkeys([*about[0], *about[1]])
-        if about[0].get(name) != about[1].get(name)
-    }
+    known = [name for name in about[0] if name in about[1]]  # what one does not say is no change
+    differing = {n: (about[0][n], about[1][n]) for n in known if about[0][n] != about[1][n]}
     name = after.name if before.name == after.name else f"{before.name}, {after.name}"
     return Compared(name, changes(first, second, **noise), differing, first)
 
@@ -139,7 +137,7 @@ def _texts(one: Compared, most: int) -> Iterator[tuple[str, str]]:
 def _labelled(one: Compared, most: int) -> Iterator[tuple[str, str]]:
     changes = one.changes
     for name, (first, second) in one.about.items():
-        yield "made with", f"{name} {first} -> {second}"
+        yield "made with", f"{name} {str(first)[:_DIGEST]} -> {str(second)[:_DIGEST]}"
     for side, columns in zip(
         "AB", (changes.only_before_columns, changes.only_after_columns), strict=True
     ):

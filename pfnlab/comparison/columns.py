@@ -20,7 +20,7 @@ _SETTINGS = ("event", "hold_events", "lead_events", "lazy_cpus", "neighbours", "
 _ABOUT = re.compile(r"machine|date|spread|error|.*_all|(ratio|.*_median)_(min|max)")
 #: What a clock or a busy machine decides.
 _MEASURED = re.compile(
-    r"(measured|elapsed)_.*|(.*_)?seconds|.*_median|ratio|running|n_ipis|n_faults|"
+    r"(measured|elapsed|predicted)_ns|(.*_)?seconds|.*_median|ratio|running|n_ipis|n_faults|"
     r"create_s|bind_ms_min"
 )
 
