@@ -223,7 +223,18 @@ def test_noise_is_a_share(noise: Any) -> None:
 
 
 def test_kinds_of_columns() -> None:
-    kinds = {"faults": "count", "miss_ratio": "count", "event_ns": "time",
-             "elapsed_ns": "measured", "predicted_ns": "measured", "subject_median": "measured", "ratio": "measured", "ratio_min": "about",
-             "date": "about", "n_ipis": "measured", "minor_faults": "count"}  # fmt: skip
-    assert {name: kind_of(name) for name in kinds} == kinds
+    kinds = {
+        "count": ("faults", "miss_ratio", "minor_faults", "note"),
+        "time": ("event_ns", "stolen_ns"),
+        "measured": ("elapsed_ns", "predicted_ns", "subject_median", "ratio", "n_ipis", "seconds"),
+        "about": ("ratio_min", "date", "machine", "spread", "error"),
+    }
+    for kind, names in kinds.items():
+        assert {kind_of(name) for name in names} == {kind}
+
+
+def test_columns_of_any_name_but_no_two_of_one() -> None:
+    assert changes(pd.DataFrame({0: [1]}), pd.DataFrame({"0": [1]})).equal
+    twice = pd.DataFrame([[1, 2]], columns=["faults", "faults"])
+    with pytest.raises(pfnlab.PfnlabError, match="faults: stands for several columns"):
+        changes(twice, twice)

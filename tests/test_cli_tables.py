@@ -110,7 +110,7 @@ def test_schemes_are_kept_as_rows_or_picture(
         (["compare", ".", "absent"], "must both be frames, or both folders"),
         (["compare", ".", "."], ".: has no frames"),
         (["compare", "a.parquet", "b.parquet", "--noise", "x"], "invalid float value: 'x'"),
-        (["report", "absent"], "absent: can't be read (no such file)"),
+        (["report", "absent"], "absent: no such folder or frame; ./run demo leaves some"),
         (["report", "."], ".: has no frames"),
         (["report", ".", "-o", "report.txt"], "must end in .html"),
     ],

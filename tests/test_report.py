@@ -128,7 +128,9 @@ def test_tables_have_heads_and_the_page_a_language(folder: Path) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(attributes["scope"] in ("col", "row") for attributes in page.all("th"))
-    names = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    every = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    names = {*every}
+    assert len(names) == len(every)
     links = [str(a["href"])[1:] for a in page.all("a")]
     assert links
     assert set(links) <= names
@@ -247,7 +249,7 @@ def test_the_same_frames_give_the_same_pictures(folder: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(pfnlab.PfnlabError, match="has no frames"):
         write_report(tmp_path)
-    with pytest.raises(pfnlab.PfnlabError, match="no such file"):
+    with pytest.raises(pfnlab.PfnlabError, match="no such folder or frame"):
         write_report(tmp_path / "absent.parquet")
     (tmp_path / "text.parquet").write_text("no frame")
     with pytest.raises(pfnlab.PfnlabError, match="holds no table"):

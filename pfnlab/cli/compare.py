@@ -138,21 +138,17 @@ def _labelled(one: Compared, most: int) -> Iterator[tuple[str, str]]:
     changes = one.changes
     for name, (first, second) in one.about.items():
         yield "made with", f"{name} {str(first)[:_DIGEST]} -> {str(second)[:_DIGEST]}"
-    for side, columns in zip(
-        "AB", (changes.only_before_columns, changes.only_after_columns), strict=True
-    ):
+    only_columns = changes.only_before_columns, changes.only_after_columns
+    for side, columns in zip(_SIDES, only_columns, strict=True):
         if columns:
             yield "columns", f"only in {side}: {', '.join(columns)}"
     for name, (first, second) in changes.constants.items():
         yield "parameters", f"{name} {_show(name, first)} -> {_show(name, second)} in every row"
     for name, sides in changes.values.items():
-        only = [
-            f"{_listed(name, some, most)} only in {s}"
-            for s, some in zip("AB", sides, strict=True)
-            if some
-        ]
+        both = zip(_SIDES, sides, strict=True)
+        only = [f"{_listed(name, some, most)} only in {side}" for side, some in both if some]
         yield "parameters", f"{name} {'; '.join(only)}"
-    for side, rows in zip("AB", (changes.only_before, changes.only_after), strict=True):
+    for side, rows in zip(_SIDES, (changes.only_before, changes.only_after), strict=True):
         yield from (("rows", text) for text in _alone(rows, changes, side, most))
     for first, second in changes.costs:
         yield "costs", f"{first} -> {second}"

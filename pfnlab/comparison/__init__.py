@@ -12,7 +12,7 @@ import pandas as pd
 from pfnlab.comparison.cells import Cells
 from pfnlab.comparison.columns import kind_of, naming
 from pfnlab.comparison.pairing import Codes, Pairs, codes_of, joint, paired, plain
-from pfnlab.errors import ParameterError
+from pfnlab.errors import FrameError, ParameterError
 
 __all__ = ["NOISE", "Changes", "changes"]
 
@@ -94,9 +94,12 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) 
     ------
     ParameterError
         If `noise` is no share of 0 or more.
+    FrameError
+        If two columns of a frame have the same name.
     """
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < np.inf:
         raise ParameterError("noise", noise, "must be a share of 0 or more, such as 0.05")
+    before, after = _named(before), _named(after)
     common = [str(name) for name in before if name in after]
     codes = {name: codes_of(before[name], after[name]) for name in common}
     names = naming(before, after)
@@ -123,6 +126,15 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) 
         n_following=found.n_following,
         n_within_noise=found.n_within_noise,
     )
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with names of columns that are text, each once."""
+    named = frame.rename(columns=str)
+    if not named.columns.is_unique:
+        twice = named.columns[named.columns.duplicated()][0]
+        raise FrameError(f"{twice}: stands for several columns, and must for one")
+    return named
 
 
 def _constants(

@@ -113,7 +113,8 @@ def _counted(number: int, what: str) -> str:
 
 
 def _place(part: Part) -> str:
-    return "part-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in part.name)
+    plain = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in part.name)
+    return f"part-{''.join(plain)}"
 
 
 def _verdicts(found: list[tuple[Verdict, str]]) -> Iterator[Html]:
@@ -156,17 +157,17 @@ def _section(part: Part) -> Html:
 
 def _rows(part: Part) -> Html:
     """Return the first rows, of the columns that vary; the others once, below."""
-    plain = pd.DataFrame(
+    values = pd.DataFrame(
         {str(name): [_scalar(value) for value in column] for name, column in part.frame.items()},
         dtype="object",
     )
-    varying = [name for name in plain if plain[name].nunique(dropna=False) > 1]
-    shown = readable(plain[varying or [*plain][:1]].head(_ROWS))
-    caption = f"{len(shown):,} of {_counted(len(plain), 'row')}, columns that vary"
+    varying = [name for name in values if values[name].nunique(dropna=False) > 1]
+    shown = readable(values[varying or [*values][:1]].head(_ROWS))
+    caption = f"{len(shown):,} of {_counted(len(values), 'row')}, columns that vary"
     rows = table(caption, shown.columns, shown.itertuples(index=False, name=None))
     scrolls = {"class_": "wide", "tabindex": 0, "role": "region", "aria_label": caption}
     inside = [tag("div", rows, **scrolls)]
-    first = readable(plain.drop(columns=varying).head(1)).to_dict("records")
+    first = readable(values.drop(columns=varying).head(1)).to_dict("records")
     if first and first[0]:
         inside += [tag("p", "The same in every row:"), pairs(first[0].items())]
     return folded("Rows", *inside)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
+from tqdm import tqdm
 
 from pfnlab import chapters, figures
 from pfnlab.claims import Verdict
@@ -82,9 +83,10 @@ def parts_of(path: Path) -> list[Part]:
         If there is no such file or folder, or no frame in it.
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise FrameError(f"{path}: has no frames (*.parquet); ./run demo leaves some in results/")
-    return [_part(file) for file in files]
+    if not files or not path.exists():
+        lack = "has no frames (*.parquet)" if path.exists() else "no such folder or frame"
+        raise FrameError(f"{path}: {lack}; ./run demo leaves some in results/")
+    return [_part(file) for file in tqdm(files, desc=path.name, unit="frame", disable=None)]
 
 
 def _part(file: Path) -> Part:
