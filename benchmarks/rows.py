@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 import pfnlab
-from benchmarks import fresh, shape
+from benchmarks import fresh, outgrown, shape
 from benchmarks.contests import FRACTIONS, SAMPLED, replayed, sweep_of
 from benchmarks.peers import OracleFile, cachetools_misses, gather, libcachesim, plain_fifo
 from benchmarks.race import AbsentError, Contestant, Mark, Race
@@ -190,5 +190,5 @@ def rows() -> Iterator[Row]:
                 yield Row(title, partial(against_libcachesim, policy, case))
             elif case in CASES:
                 yield Row(title, partial(swept_at_once, case))
-    for title, build in (*shape.races(), *fresh.RACES.items()):
+    for title, build in (*shape.races(), *fresh.RACES.items(), *outgrown.RACES.items()):
         yield Row(title, build)

@@ -291,6 +291,13 @@ def test_files_as_editors_leave_them(tmp_path: Path) -> None:
         read_parameters(tmp_path / "n.yaml")
 
 
+def test_any_text_can_be_a_path(tmp_path: Path) -> None:
+    name = "a\x7f\t\"'\\ é\n\u2028\U0001f600.parquet"
+    for suffix in (".yaml", ".toml"):
+        path = write_parameters({"source": name}, tmp_path / f"g{suffix}")
+        assert read_parameters(path) == {"source": name}
+
+
 def test_what_can_not_be_text_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(pfnlab.ParameterError, match="must be text"):
         write_parameters({"source": "\udcff.csv"}, tmp_path / "g.toml")

@@ -225,18 +225,22 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_every_kernel(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
-    words = ["sweep", "03_chunk_size", "-j", "2", "-p", "source", "zipf:300000000"]
+    words = ["sweep", "03_chunk_size", "-j", "2", "-p", "source", "zipf:50000000"]
+    words += ["-y", f"n_cpus: 3\nbatch_chunks_axis: {list(range(1, 1000))}"]
     with subprocess.Popen(
         [*PFNLAB, "notebook", "run", *words, "-o", str(tmp_path)],
         stderr=subprocess.PIPE, text=True,
     ) as started:  # fmt: skip
-        deadline = time.monotonic() + 60
-        kernels: list[Any] = []
-        while len(kernels) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-            kernels = psutil.Process(started.pid).children()
-        started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=120)
+        try:
+            deadline = time.monotonic() + 60
+            kernels: list[Any] = []
+            while len(kernels) < 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
+                kernels = psutil.Process(started.pid).children()
+            started.send_signal(signal.SIGINT)
+            _, errors = started.communicate(timeout=60)
+        finally:
+            started.kill()
     assert len(kernels) == 2
     assert (started.returncode, errors) == (130, "pfnlab: interrupted\n")
     assert not any(kernel.is_running() for kernel in kernels)

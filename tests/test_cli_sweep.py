@@ -185,7 +185,8 @@ def test_a_table_for_people_and_rows_for_programs(capsys: pytest.CaptureFixture[
 
 @pytest.mark.kernel
 def test_several_sources_and_regions(trace_file: Path, tmp_path: Path) -> None:
-    """A trace is spread over every region, as in the notebooks."""
+    """A trace is spread over every region, as in the notebooks; as it is, it would not fit in."""
+    pfnlab.save(pfnlab.Trace(np.arange(5000) % 6 * 300_000), trace_file)
     out = tmp_path / "frame.parquet"
     words = [
         str(trace_file),

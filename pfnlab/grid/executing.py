@@ -142,6 +142,7 @@ class _Flight:
         if broken := any(_died(future) and not _is_elsewhere(future) for future in done):
             done, _ = wait(self.jobs)  # a broken executor fails all that it has
         dead: list[tuple[Job, str]] = []
+        deaths = 1 if broken else _DEATHS  # dask gives up after some deaths of its own count
         for future in done:
             job = self.jobs.pop(future)
             if _died(future):
@@ -150,7 +151,9 @@ class _Flight:
                 yield from self._learned(job, future.result())
         renewed = not broken or self._workers.renewed()
         for job, reason in dead:
-            yield from self._judged(job, reason) if renewed else _lost(job, reason + _NO_FACTORY)
+            yield from (
+                self._judged(job, deaths, reason) if renewed else _lost(job, reason + _NO_FACTORY)
+            )
 
     def _learned(self, job: Job, answer: Answer) -> Iterator[Outcome]:
         self._source.learn(job, answer)
@@ -162,13 +165,13 @@ class _Flight:
         points = {point.index: point for point in job.points}
         return ((points[index], outcome) for index, outcome in answer.outcomes)
 
-    def _judged(self, job: Job, reason: str) -> Iterator[Outcome]:
+    def _judged(self, job: Job, deaths: int, reason: str) -> Iterator[Outcome]:
         if not self._alone:
             self._suspects.append(job)
         elif len(job.points) > 1:
             self._suspects.extendleft(reversed(job.halves()))
-        elif job.deaths + 1 < _DEATHS:
-            self._suspects.appendleft(replace(job, deaths=job.deaths + 1))
+        elif job.deaths + deaths < _DEATHS:
+            self._suspects.appendleft(replace(job, deaths=job.deaths + deaths))
         else:
             yield from _lost(job, f"its worker died each time ({reason})")
 
