@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import shutil
 import signal
@@ -319,28 +318,6 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         started.stdout.close()
         assert started.stderr.read() == b""
         assert started.wait(60) == 0
-
-
-def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
-
-    def compiles(*paths: object) -> None:
-        callback()  # Python can't raise through C
-        raise RuntimeError("no compiled object yet")
-
-    monkeypatch.setattr("pfnlab.report.write_report", compiles)
-    assert main(["report"]) == 130
-    assert capsys.readouterr().err == "pfnlab: interrupted\n"
-
-    def goes_on(*paths: object) -> None:
-        callback()
-        threading.Event().wait(20)
-        pytest.fail("was not interrupted")
-
-    monkeypatch.setattr("pfnlab.report.write_report", goes_on)
-    assert main(["report"]) == 130
 
 
 # --- report --------------------------------------------------------------------------------------
