@@ -30,6 +30,10 @@ class ParameterError(PfnlabError, ValueError):
         return type(self), (self.field, self.value, self.requirement)
 
 
+class ParameterFileError(PfnlabError, ValueError):
+    """A parameter file, or a frame to be made again, can't say what is asked for."""
+
+
 class TraceError(PfnlabError, ValueError):
     """A trace, or a file that should hold one, is not what it must be."""
 

@@ -57,6 +57,23 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that could not be written, before there is anything to write.
+
+    Raises
+    ------
+    FileError
+        For a folder that can't be made or is read-only, or a name that is no file's.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        raise FileError(f"{target}: can't be written, it exists and is no regular file")
+    probe = target.with_name(f".{uuid4().hex}.probe")
+    with whole_file(probe):
+        pass
+    probe.unlink()
+
+
 @contextmanager
 def named(target: Path) -> Iterator[None]:
     """Say which file could not be written; libraries name their temporary one, or none."""

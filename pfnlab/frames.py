@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +21,8 @@ from pfnlab.params import PARAMETERS
 from pfnlab.units import short_bytes, short_ns
 
 METADATA_KEY = b"pfnlab.frame"
+#: Where `DataFrame.attrs` keeps what was asked for, and the digests of the traces, as JSON.
+ATTRIBUTE = "pfnlab"
 VERSIONS_OF = ("numba", "numpy", "pandas", "pfnlab", "pyarrow")
 
 
@@ -33,16 +37,94 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a sweep's frame as Parquet, whole or not at all.
 
-    The metadata hold the values that each parameter took, and the versions that made it.
+    The metadata hold the values that each parameter took, the versions that made it, and what
+    was asked for if the frame says so (`pfnlab.asked`).
     """
     versions = {name: version(name) for name in VERSIONS_OF}
     values = {name: frame[name].unique().tolist() for name in PARAMETERS if name in frame}
     about = {"python": platform.python_version(), **versions, "parameters": values}
+    about |= json.loads(frame.attrs.get(ATTRIBUTE, "{}"))
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(about).encode()}
     with whole_file(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
     return Path(path)
+
+
+def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what the metadata of a written frame say.
+
+    Raises
+    ------
+    FrameError
+        If there is no such file, or it is no Parquet, or none that `write_frame` wrote.
+    """
+    if not Path(path).is_file():
+        raise FrameError(f"{path}: can't be read as a frame (there is no such file)")
+    try:
+        about = json.loads((pq.read_schema(path).metadata or {})[METADATA_KEY])
+    except (OSError, pa.ArrowException) as error:
+        raise FrameError(f"{path}: can't be read as a frame (it is no Parquet)") from error
+    except (KeyError, ValueError):
+        about = None
+    if not isinstance(about, dict):
+        raise FrameError(f"{path}: must be a frame that pfnlab wrote")
+    return about
+
+
+def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return a written frame.
+
+    Raises
+    ------
+    FrameError
+        As `about_frame`, or if the file is damaged.
+    """
+    about_frame(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise FrameError(f"{path}: can't be read as a frame (it is damaged)") from error
+
+
+def read_rows(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return any table of rows, from Parquet or, for measurements, from CSV.
+
+    Raises
+    ------
+    FrameError
+        If there is no such file, or it holds no table.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FrameError(f"{file}: can't be read (no such file)")
+    try:
+        return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise FrameError(f"{file}: holds no table of rows ({why})") from error
+
+
+def about_rows(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `about_frame` does, and nothing of a file that says nothing of itself."""
+    try:
+        return about_frame(path)
+    except FrameError:
+        return {}
+
+
+def differing(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
+    """Return the columns of two frames of as many rows that are not the same bit for bit."""
+    names = list(dict.fromkeys([*one, *other]))
+    return [n for n in names if n not in one or n not in other or not _same(one[n], other[n])]
+
+
+def _same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
+    if one.dtype != other.dtype:
+        return False
+    if one.dtype.kind == "f":
+        return one.to_numpy().tobytes() == other.to_numpy().tobytes()
+    return one.equals(other)
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,6 +149,8 @@ def _writer(name: str) -> Callable[[object], str]:
 
 
 def _number(value: float) -> str:
+    if math.isinf(value):
+        return str(value)
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
 
 

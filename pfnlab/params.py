@@ -27,6 +27,8 @@ Unit = Literal["bytes", "pages", "chunks", "granules", "pfn", "CPUs", "name", ""
 
 #: Policies whose kernels know one granule a chunk, and no pass that unmaps several chunks.
 WHOLE_CHUNK_POLICIES = ("s3fifo", "opt")
+#: No field takes a number this long.
+_MOST_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,12 @@ class Parameter:
     def show(self, value: int | str) -> str:
         """Write a value of this field as a person would type it."""
         return format_bytes(value) if self.unit == "bytes" and value != 0 else str(value)  # type: ignore[arg-type]
+
+    def read(self, text: str) -> int | str:
+        """Return what a person typed, as by `show`, as this field stores it, or refuse it."""
+        digits = text.replace("_", "")
+        is_number = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+        return self.parse(int(digits) if is_number and self.unit != "bytes" else text)
 
     def _parse_choice(self, value: object) -> str:
         if isinstance(value, str) and value in self.names:

@@ -6,6 +6,7 @@ Each family is one module; a new one is a `Spec` with a `name`, added to `WORKLO
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -26,10 +27,10 @@ _ALL = (Zipf, Uniform, Sequential, Hotspot, BlockIO, GpuTensors, Churn, GupFast,
 #: The workloads by name.
 WORKLOADS: Mapping[str, type[Spec]] = MappingProxyType({spec.name: spec for spec in _ALL})
 
-__all__ = ["WORKLOADS", "Spec", "workload"]
+__all__ = ["WORKLOADS", "Spec", "workload", "workload_of"]
 
 
-def workload(name: str, **fields: Any) -> Spec:
+def workload(name: str, **changes: Any) -> Spec:
     """Return the workload called `name` with some of its fields set.
 
     Raises
@@ -40,5 +41,42 @@ def workload(name: str, **fields: Any) -> Spec:
     if name not in WORKLOADS:
         raise ParameterError("workload", name, f"no such workload; {near(str(name), WORKLOADS)}")
     spec = WORKLOADS[name]
-    check_fields(spec, fields)
-    return spec(**fields)
+    check_fields(spec, changes)
+    return spec(**changes)
+
+
+def workload_of(text: str) -> Spec:
+    """Return the workload that a text stands for; the inverse of `Spec.text`.
+
+    Parameters
+    ----------
+    text
+        A name alone, ``uniform:1000`` with a number of events, or ``zipf:alpha=0.5,seed=3`` with
+        any fields; sizes have a unit, as in ``64MiB``.
+
+    Raises
+    ------
+    ParameterError
+        Naming what is unknown or refused.
+    """
+    name, colon, rest = text.partition(":")
+    words = rest.split(",") if colon else []
+    if words and words[0].isascii() and words[0].isdigit():
+        words[0] = f"n_events={words[0]}"
+    given = dict(_field(text, word) for word in words)
+    if len(given) < len(words):
+        raise ParameterError("source", text, "must name each field once")
+    spec = workload(name)
+    check_fields(type(spec), given)
+    known = {
+        each.name: replace(each.metadata["parameter"], name=each.name) for each in fields(spec)
+    }
+    return spec.replace(**{field: known[field].read(value) for field, value in given.items()})
+
+
+def _field(text: str, word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        requirement = "after ':' there must be a number of events, or fields as in 'zipf:alpha=0.5'"
+        raise ParameterError("source", text, requirement)
+    return name.strip(), value.strip()

@@ -42,6 +42,19 @@ class Real:
             raise ParameterError(self.name, value, requirement)
         return number
 
+    def show(self, value: float) -> str:
+        """Write a value so that reading gives it back."""
+        return repr(value)
+
+    def read(self, text: str) -> float:
+        """Return what a person typed as this field stores it, or refuse it by name."""
+        try:
+            return self.parse(float(text))
+        except ValueError as error:
+            if isinstance(error, ParameterError):
+                raise
+            raise ParameterError(self.name, text, "must be a number") from None
+
 
 def real(default: float, help: str, minimum: float = 0.0, maximum: float = 1.0) -> Any:
     """Declare a field that is a real number; by default a share, from 0 to 1."""
@@ -153,6 +166,19 @@ class Spec(ABC):
 
     def _seed(self, params: Params) -> int:
         return params.seed if self.seed is None else self.seed
+
+    @property
+    def text(self) -> str:
+        """The workload as a source's text: its name, and the fields that are not at their defaults.
+
+        `pfnlab.workloads.workload_of` is the inverse.
+        """
+        given = [
+            f"{each.name}={each.metadata['parameter'].show(value)}"
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
+        ]
+        return f"{self.name}:{','.join(given)}" if given else self.name
 
     def replace(self, **changes: Any) -> Self:
         """Return a variant with some fields changed; an unknown name is refused."""

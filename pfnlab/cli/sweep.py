@@ -1,0 +1,268 @@
+"""``pfnlab sweep SOURCE ...``: every point of a grid, from flags, a parameter file or a frame."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pfnlab.cli import executors, options
+from pfnlab.errors import FrameError, ParameterError, ParameterFileError, TraceError
+from pfnlab.params import PARAMETERS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pfnlab.asked import Request
+    from pfnlab.grid import PointError
+
+_SHARES = {
+    "threshold_fraction": "threshold as a share of the vmemmap",
+    "threshold_of_footprint": "threshold as a share of the granules the trace touches",
+}
+_FIXED = ("region_bytes", "granule_bytes", "chunk_bytes", "threshold_bytes", "policy")
+#: Counters and times that decide, and those that are shown where there are any.
+_DECIDE = ("miss_ratio", "refaults", "shootdowns", "peak_resident_bytes")
+_IF_ANY = ("atomic_faults", "overcommits")
+_TIMES = ("event_ns", "stolen_ns")
+_SOME_FAILED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "source", nargs="*", metavar="SOURCE",
+        help="trace files, and workloads: zipf, uniform:1000, zipf:alpha=0.5,seed=3",
+    )  # fmt: skip
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", help="parameters from .yaml or .toml; flags overrule it"
+    )
+    parser.add_argument(
+        "--from", dest="frame", metavar="FRAME", help="make a frame again, and compare the rows"
+    )
+    options.add_params(parser, swept=True)
+    for name, text in _SHARES.items():
+        parser.add_argument(options.flag_of(name), dest=name, metavar="SHARE[,...]", help=text)
+    options.add_costs(parser)
+    executors.add_executor(parser)
+    parser.add_argument(
+        "--store", metavar="FOLDER", help="keep each point as it is done, and go on from there"
+    )
+    options.add_output(parser)
+    parser.add_argument(
+        "--write-parameters", metavar="FILE", help="write every parameter as .yaml or .toml"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say how many points, how long and how much memory"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything, replay every point, and keep or show the frame."""
+    from pfnlab import frames
+    from pfnlab.asked import check_out
+    from pfnlab.files import check_writable
+
+    if arguments.output:
+        check_out(arguments.output)
+    request = _again(arguments) if arguments.frame else _request(arguments)
+    before = frames.read_frame(arguments.frame) if arguments.frame else None
+    arguments.output = request.out
+    with executors.executor_of(arguments) as where:
+        request = request.opened()
+        if arguments.frame:
+            _check_digests(request, arguments.frame)
+        if arguments.dry_run:
+            return _say_estimate(request, where.n_workers)
+        if arguments.output:
+            check_writable(arguments.output)
+        if arguments.write_parameters:
+            _write_parameters(request, arguments.write_parameters)
+        status, frame = _swept(request, where.executor, arguments)
+    _show(frame, request, arguments)
+    return status if before is None else max(status, _compare(frame, before, arguments.frame))
+
+
+# --- What is asked for ------------------------------------------------------------------------
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    """Return what file and flags ask for; flags overrule the file."""
+    from pfnlab import asked
+    from pfnlab.parameter_files import read_parameters
+
+    given = read_parameters(arguments.file) if arguments.file else {}
+    flags = _flags(arguments)
+    try:
+        return asked.request(asked.overlaid(given, flags))
+    except ParameterError as error:
+        names = {error.field, f"{error.field}_axis"}
+        if names & {*given} and not names & {*flags}:
+            raise ParameterFileError(f"{arguments.file}: {error}") from error
+        raise
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the flags ask for; one with several values is an axis, and so is a share."""
+    found: dict[str, Any] = {}
+    for name, parameter in PARAMETERS.items():
+        if (text := getattr(arguments, name)) is not None:
+            values = options.values_of(text, parameter.read)
+            found |= {name: values[0]} if len(values) == 1 else {f"{name}_axis": values}
+    for name in _SHARES:
+        if (text := getattr(arguments, name)) is not None:
+            found[f"{name}_axis"] = options.values_of(text, partial(_share, name))
+            if arguments.threshold_bytes is not None:
+                requirement = f"{options.flag_of(name)} sets the threshold too"
+                raise ParameterError("threshold_bytes", arguments.threshold_bytes, requirement)
+    single = {"costs": arguments.costs, "out": arguments.output}
+    found |= {name: value for name, value in single.items() if value is not None}
+    return found | ({"source": arguments.source} if arguments.source else {})
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ParameterError(name, text, "must be a number above 0") from None
+
+
+def _again(arguments: argparse.Namespace) -> Request:
+    """Return what a frame was asked for."""
+    from pfnlab import asked, frames
+
+    frame, output = arguments.frame, arguments.output
+    arguments.output = None
+    if arguments.file or _flags(arguments):
+        raise ParameterError("from", frame, "says all that is asked for; leave out the rest")
+    given = frames.about_frame(frame).get("request")
+    if not isinstance(given, dict):
+        requirement = "does not say what was asked for, as frames of `pfnlab sweep` do"
+        raise FrameError(f"{frame}: {requirement}")
+    try:
+        return asked.request({**given, "out": output})
+    except ParameterError as error:
+        raise ParameterFileError(f"{frame}: {error}") from error
+
+
+def _check_digests(request: Request, path: str) -> None:
+    """Refuse a trace that is not the one that a frame was made of."""
+    from pfnlab.frames import about_frame
+
+    digests = about_frame(path).get("digests", {})
+    for text, digest in request.digests.items():
+        if digests.get(text) != digest:
+            raise TraceError(f"{text}: its events are not those that {path} was made of")
+
+
+def _write_parameters(request: Request, path: str) -> None:
+    from pfnlab.parameter_files import write_parameters
+
+    sys.stderr.write(f"pfnlab: wrote {write_parameters(request.effective(), path)}\n")
+
+
+# --- What is done -----------------------------------------------------------------------------
+
+
+def _say_estimate(request: Request, n_workers: int) -> int:
+    """Say what a sweep would take; nothing but a sample is replayed."""
+    from pfnlab.grid import estimate
+    from pfnlab.units import short_bytes, short_ns
+
+    about: dict[str, Any] = {"n_workers": n_workers, "skip_invalid": True}
+    every = [estimate(source, request.params, request.axes, **about) for source in request.placed()]
+    seconds, memory = sum(each.seconds for each in every), max(e.memory_bytes for e in every)
+    points, passes = sum(each.n_points for each in every), sum(each.n_passes for each in every)
+    sampled = sum(each.sampled_events for each in every)
+    sys.stdout.write(
+        f"{points:,} points of {', '.join(request.texts)} in {passes:,} passes: about "
+        f"{short_ns(seconds * 1e9)} and {short_bytes(memory)}, by a sample of {sampled:,} events\n"
+    )
+    return 0
+
+
+def _swept(
+    request: Request, executor: Any, arguments: argparse.Namespace
+) -> tuple[int, pd.DataFrame]:
+    """Sweep; what was finished is kept, however it ends."""
+    from pfnlab.grid import PointError, StoreError, SweepInterrupted
+
+    try:
+        return 0, request.sweep(executor=executor, store=arguments.store)
+    except (SweepInterrupted, StoreError) as stop:
+        _keep(stop.frame, request, arguments)
+        raise
+    except PointError as failure:
+        _say_failed(failure, request)
+        return _SOME_FAILED, failure.frame
+
+
+def _keep(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) -> None:
+    """Write the rows that were finished before a sweep was stopped, and say so."""
+    from pfnlab.frames import write_frame
+
+    rows = f"{len(frame)} of {request.n_points * len(request.sources)} rows are finished"
+    if arguments.output and len(frame):
+        sys.stderr.write(f"pfnlab: {rows}, in {write_frame(frame, arguments.output)}\n")
+    elif arguments.store:
+        sys.stderr.write(f"pfnlab: {rows}, in {arguments.store}\n")
+    else:
+        sys.stderr.write(f"pfnlab: {rows}; -o or --store would have kept them\n")
+
+
+def _say_failed(failure: PointError, request: Request) -> None:
+    """Name each point that failed."""
+    for point in failure.failed:
+        values = {
+            name: PARAMETERS[name].show(getattr(point.params, name))
+            for name in request.axes
+            if name in PARAMETERS
+        } | ({point.share: point.value} if point.share else {})
+        where = ", ".join(f"{name}={value}" for name, value in values.items())
+        sys.stderr.write(f"pfnlab: failed: {where or 'the point'}: {point.reason}\n")
+
+
+# --- What is shown ----------------------------------------------------------------------------
+
+
+def _show(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) -> None:
+    """Write the frame where it was asked for, or the columns that decide for people."""
+    if not arguments.output and not arguments.json:
+        fixed = [name for name in _FIXED if name not in _set_by(request)]
+        shown = [f"{n} {PARAMETERS[n].show(getattr(request.params, n))}" for n in fixed]
+        about = ", ".join([f"{len(frame):,} points", *shown, f"costs {request.costs}"])
+        sys.stdout.write(f"{about}\n")
+    if arguments.output and not len(frame):
+        sys.stderr.write(f"pfnlab: no rows, so {arguments.output} was not written\n")
+    elif len(frame) or arguments.json:
+        options.show(frame, arguments, _columns(frame, request))
+
+
+def _set_by(request: Request) -> list[str]:
+    """Return what the axes set, the threshold too where one gives it as a share."""
+    by_share = ["threshold_bytes"] if {*_SHARES} & {*request.axes} else []
+    return [*request.axes, *by_share]
+
+
+def _columns(frame: pd.DataFrame, request: Request) -> list[str]:
+    swept = _set_by(request)
+    happened = [name for name in _IF_ANY if name in frame and frame[name].any()]
+    source = ["source"] if len(request.sources) > 1 or not swept else []
+    wanted = [*source, *swept, *_DECIDE, *happened, *_TIMES]
+    return [name for name in wanted if name in frame]
+
+
+def _compare(frame: pd.DataFrame, before: pd.DataFrame, path: str) -> int:
+    """Say whether a frame that was made again is the same bit for bit; 1 if it is not."""
+    from pfnlab.frames import differing
+
+    if len(frame) != len(before):
+        said = f"has {len(before)} rows, these are {len(frame)}"
+    elif names := differing(frame, before):
+        said = f"has other values of {', '.join(names)}"
+    else:
+        said = "has the same rows, bit for bit"
+    sys.stderr.write(f"pfnlab: {Path(path).name} {said}\n")
+    return 0 if said.startswith("has the same") or len(before) < len(frame) else 1

@@ -1,0 +1,76 @@
+"""What a source's text stands for: a workload, a trace file, or the story of 00_model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pfnlab.errors import ParameterError, near
+from pfnlab.formats import load
+from pfnlab.grid import Source
+from pfnlab.studies.toy import TOY, Story
+from pfnlab.workloads import WORKLOADS, Spec, workload_of
+
+#: Root of the checkout, where `notebooks/` and `data/` are.
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def find_source(text: str) -> Source:
+    """Return the workload of that text, or the trace in that file.
+
+    ``zipf`` is a workload at its defaults, ``uniform:1000`` one with so many events,
+    ``zipf:alpha=0.5,seed=3`` one with any fields of its own, and ``toy`` the story of 00_model.
+    A relative path is looked up from the working folder, then from the root of the checkout.
+
+    Raises
+    ------
+    ParameterError
+        For a text that is none of these; near matches are named.
+    TraceError
+        For a file that holds no trace.
+    """
+    return opener_of(text)()
+
+
+def opener_of(text: str) -> Callable[[], Source]:
+    """Check the text of a source and return what gives the source; no trace is read before."""
+    if text == TOY:
+        return Story
+    if _is_workload(text):
+        spec = workload_of(text)
+        return lambda: spec
+    if (path := path_of(text)) is not None:
+        return lambda: load(path)
+    known = [*WORKLOADS, TOY, *shipped_traces()]
+    requirement = f"no such workload or trace file; {near(text, known)}"
+    raise ParameterError("source", text, requirement)
+
+
+def path_of(text: str) -> Path | None:
+    """Return where the trace file of that text is, None if there is none."""
+    try:
+        return next((path for path in (Path(text), ROOT / text) if text and path.exists()), None)
+    except (OSError, ValueError):  # too long for a name, or with a zero byte in it
+        return None
+
+
+def located(text: str) -> str:
+    """Return a text that names the same source from the root of the checkout."""
+    if _is_workload(text) or text == TOY or Path.cwd() == ROOT:
+        return text
+    path = path_of(text)
+    return str(path.absolute()) if path is not None and path == Path(text) else text
+
+
+def _is_workload(text: str) -> bool:
+    return text.partition(":")[0] in WORKLOADS
+
+
+def text_of(text: str, source: Source) -> str:
+    """Return the text that frames keep: a workload's own, or that of a file as it was given."""
+    return source.text if isinstance(source, Spec) else text
+
+
+def shipped_traces() -> list[str]:
+    """Paths of the traces in `data/traces`, from the root of the checkout."""
+    return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("data/traces/*.parquet"))
