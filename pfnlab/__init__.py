@@ -29,6 +29,7 @@ _HOMES = {
     "TraceError": "errors",
     "advise": "advice",
     "atomic_remedies": "studies.contexts",
+    "changes": "comparison",
     "evictability": "studies.evictable",
     "format_bytes": "units",
     "load": "formats",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from pfnlab import theory as theory
     from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
+    from pfnlab.comparison import changes as changes
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.engine.stepping import steps as steps

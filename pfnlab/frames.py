@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Iterable
@@ -86,6 +87,32 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise FrameError(f"{path}: can't be read as a frame (it is damaged)") from error
 
 
+def read_rows(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return any table of rows, from Parquet or, for measurements, from CSV.
+
+    Raises
+    ------
+    FrameError
+        If there is no such file, or it holds no table.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FrameError(f"{file}: can't be read (no such file)")
+    try:
+        return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise FrameError(f"{file}: holds no table of rows ({why})") from error
+
+
+def about_rows(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `about_frame` does, and nothing of a file that says nothing of itself."""
+    try:
+        return about_frame(path)
+    except FrameError:
+        return {}
+
+
 def differing(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     """Return the columns of two frames of as many rows that are not the same bit for bit."""
     names = list(dict.fromkeys([*one, *other]))
@@ -122,6 +149,8 @@ def _writer(name: str) -> Callable[[object], str]:
 
 
 def _number(value: float) -> str:
+    if math.isinf(value):
+        return str(value)
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -122,6 +123,28 @@ def test_ctrl_c_is_130(tmp_path: Path) -> None:
         _, errors = started.communicate(timeout=60)
     assert started.returncode == 130
     assert errors == b"pfnlab: interrupted\n"
+
+
+def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
+
+    def compiles(*paths: object) -> None:
+        callback()  # Python can't raise through C
+        raise RuntimeError("no compiled object yet")
+
+    monkeypatch.setattr("pfnlab.report.write_report", compiles)
+    assert main(["report"]) == 130
+    assert capsys.readouterr().err == "pfnlab: interrupted\n"
+
+    def goes_on(*paths: object) -> None:
+        callback()
+        threading.Event().wait(20)
+        pytest.fail("was not interrupted")
+
+    monkeypatch.setattr("pfnlab.report.write_report", goes_on)
+    assert main(["report"]) == 130
 
 
 # --- trace info and head -------------------------------------------------------------------------

@@ -240,3 +240,32 @@ def test_no_access_takes_no_time() -> None:
     nothing = pfnlab.Trace(np.zeros(0, np.int64))
     frame = pfnlab.sweep(nothing, pfnlab.Params(region_bytes="1GiB"), costs="hvo-8s")
     assert frame["event_ns"].tolist() == [0.0]
+
+
+def test_more_points_than_memory_has_rows_for_are_refused() -> None:
+    with pytest.raises(pfnlab.ParameterError, match="batch_chunks='1,000,000,000,000 points'"):
+        pfnlab.sweep(small(), batch_chunks=range(1, 10**12 + 1))
+
+
+def test_an_estimate_counts_points_and_passes_and_replays_only_a_sample() -> None:
+    spec = pfnlab.workload("zipf", n_events=2**33)  # hours, were it replayed
+    axes: dict[str, Any] = {
+        "policy": ["lra", "lru", "clock"],
+        "chunk_bytes": ["4KiB"],
+        "threshold_fraction": list(np.linspace(0.01, 1, 100)),
+    }
+    found = grid.estimate(spec, axes=axes, n_workers=2)
+    assert (found.n_points, found.n_passes) == (300, 1 + 2 + 100)
+    assert found.sampled_events == 2**20
+    assert found.memory_bytes > 4 * 2**33
+    single = grid.estimate(spec, axes={"batch_chunks": [2]}, n_workers=2)
+    assert 0 < single.seconds < found.seconds
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_estimate_takes_any_source(stream: bool, root: Path) -> None:
+    trace = pfnlab.load(root / "data/traces/pagecache.parquet", stream=stream)
+    found = grid.estimate(trace, axes={"batch_chunks": [1, 2, 3]})
+    assert (found.n_points, found.n_passes, found.n_events) == (3, 3, len(trace))
+    with pytest.raises(pfnlab.ParameterError, match="chunk_byte"):
+        grid.estimate(trace, axes={"chunk_byte": [1]})

@@ -17,14 +17,14 @@ import pytest
 from matplotlib.figure import Figure
 
 import pfnlab
-from pfnlab import claims, demo, notebooks, widgets
+from pfnlab import chapters, claims, demo, notebooks, widgets
 from pfnlab.frames import readable
 from pfnlab.params import PARAMETERS
 from pfnlab.studies import toy
 from pfnlab.units import short_ns
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
-CALLS = [(c.notebook, call) for c in demo.CHAPTERS for call in (*c.claims, c.figure)]
+CALLS = [(c.notebook, call) for c in chapters.CHAPTERS for call in (*c.claims, c.figure)]
 MAX_PNG_BYTES = 150_000
 #: Notebooks whose frame is a sweep of every event of the source.
 SWEPT = ("02_region_size", "03_chunk_size", "04_eviction_threshold", "sweep")
@@ -45,10 +45,12 @@ def small_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     """Frames of the claim notebooks at their defaults, exactly as the demo makes them."""
     folder = tmp_path_factory.mktemp("results")
-    for chapter in demo.CHAPTERS:
+    for chapter in chapters.CHAPTERS:
         demo.run(chapter, folder)
     assert {path.suffix for path in folder.iterdir()} == {".ipynb", ".parquet", ".png", ".svg"}
-    return {c.notebook: pd.read_parquet(folder / f"{c.notebook}.parquet") for c in demo.CHAPTERS}
+    return {
+        c.notebook: pd.read_parquet(folder / f"{c.notebook}.parquet") for c in chapters.CHAPTERS
+    }
 
 
 # --- As committed -----------------------------------------------------------------------------
@@ -212,7 +214,7 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 def test_the_readme_table_is_what_the_run_writes(
     frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
-    found = {c.notebook: demo.verdicts(c, frames[c.notebook]) for c in demo.CHAPTERS}
+    found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
     readme = (root / "README.md").read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
 
@@ -275,7 +277,7 @@ def test_a_missing_column_is_named(
 
 
 def test_figures_have_titles_units_and_every_source(frames: dict[str, pd.DataFrame]) -> None:
-    for chapter in demo.CHAPTERS:
+    for chapter in chapters.CHAPTERS:
         picture = chapter.figure(frames[chapter.notebook])
         assert picture.get_suptitle()
         for axes in picture.axes:
@@ -314,7 +316,7 @@ def test_tables_are_written_for_people() -> None:
 
 
 def test_the_overview_has_a_line_for_each_verdict(frames: dict[str, pd.DataFrame]) -> None:
-    found = {c.notebook: demo.verdicts(c, frames[c.notebook]) for c in demo.CHAPTERS}
+    found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
     lines = demo.overview(found).splitlines()
     assert len(lines) == sum(map(len, found.values()))
     assert max(map(len, lines)) <= 100

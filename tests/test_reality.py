@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims, demo, figures, notebooks
+from pfnlab import chapters, claims, figures, notebooks
 from pfnlab.errors import FrameError
 from pfnlab.reality import agreement, calibration
 from pfnlab.reality.limits import this_machine, why_no_twin
@@ -101,7 +101,7 @@ def test_what_was_recorded_is_judged() -> None:
 def test_claims_of_the_model_come_after_those_of_the_thread() -> None:
     five = claims.touches_send_no_ipis(notebooks.measured("tlb_ipis"))
     found = {"10_reality_check": [claims.counts_agree(runs())], "05_shootdowns": [five]}
-    assert [verdict.claim for verdict, _ in demo.in_order(found)] == ["T5", "M1"]
+    assert [verdict.claim for verdict, _ in chapters.in_order(found)] == ["T5", "M1"]
 
 
 @pytest.fixture

@@ -17,15 +17,20 @@ from importlib import import_module
 from typing import NoReturn
 
 import pfnlab
+from pfnlab.cli.interrupts import interrupts_kept
 from pfnlab.errors import FileError, PfnlabError, near
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
 COMMANDS: dict[str, str] = {
+    "advise": "which scheme to choose on a device, and which sizes",
     "calibrate": "a cost preset from this machine",
+    "compare": "what differs between two frames, or two folders of them",
     "host": "what this kernel pays for struct page, beside what each scheme would",
     "notebook list": "the notebooks, and what each asks",
     "notebook run": "run notebooks without a browser, with parameters",
     "replay": "replay a trace or a workload once: what it counts and what that takes",
+    "report": "results as one HTML file: verdicts, figures, provenance",
+    "schemes": "every way to hold the descriptors of a device, on one trace",
     "sweep": "replay under every point of a grid, and keep the frame",
     "trace capture": "run a program and keep what it touches as a trace",
     "trace convert": "make a native trace of a file of any known format",
@@ -46,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "--debug")
     parsed = _parser(words).parse_args(words)
     try:
-        status: int = parsed.run(parsed)
+        with interrupts_kept():
+            status: int = parsed.run(parsed)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

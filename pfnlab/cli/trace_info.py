@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pfnlab.cli.pictures import kind_of, save_picture
 from pfnlab.cli.trace_convert import add_options, options_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pfnlab.portrait import portrait
 
     if arguments.output:
-        _check_picture(arguments.output)
+        kind_of(arguments.output)
     trace = load(arguments.file, **options_of(arguments))
     width = max(min(shutil.get_terminal_size((88, 24)).columns, 120) - _LABEL - 2, 20)
     total = _LOOKS * len(trace)
@@ -48,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         found = portrait(trace, n_columns=width, on_events=on_events)
     if arguments.output:
-        _save(found, arguments.output)
+        from pfnlab import figures
+
+        save_picture(figures.heat_map(found), arguments.output)
     if arguments.json:
         sys.stdout.write(json.dumps(_facts(found) | {"provenance": dict(trace.provenance)}) + "\n")
         return 0
@@ -56,25 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in sorted(trace.provenance.items()):
         sys.stdout.write(f"{name:{_LABEL}}{text}\n")
     return 0
-
-
-def _check_picture(path: str) -> str:
-    """Return the kind of picture that a path asks for."""
-    from pfnlab.errors import ParameterError
-
-    suffix = path.rpartition(".")[2]
-    if suffix not in ("png", "svg", "pdf"):
-        raise ParameterError("output", path, "must end in .png, .svg or .pdf")
-    return suffix
-
-
-def _save(found: Portrait, path: str) -> None:
-    from pfnlab import figures
-    from pfnlab.files import whole_file
-
-    suffix = _check_picture(path)
-    with whole_file(path) as temporary:
-        figures.heat_map(found).savefig(temporary, format=suffix, dpi=120)
 
 
 def _facts(found: Portrait) -> dict[str, object]:

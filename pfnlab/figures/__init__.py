@@ -4,7 +4,7 @@ from pfnlab.figures.advice import pareto_front
 from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.by_region import by_region
 from pfnlab.figures.contexts import atomic_context
-from pfnlab.figures.drawing import png
+from pfnlab.figures.drawing import png, svg
 from pfnlab.figures.flushes import lazy_purge, shootdowns
 from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
@@ -31,4 +31,5 @@ __all__ = [
     "region_size",
     "schemes",
     "shootdowns",
+    "svg",
 ]

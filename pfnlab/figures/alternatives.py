@@ -22,6 +22,7 @@ def schemes(frame: pd.DataFrame) -> Figure:
     require(frame, ["source", "evidence", "n_events", "scheme", "region_bytes", "all_dram_bytes",
                     "device_bytes", "event_ns", *PROPERTIES])  # fmt: skip
     rows = frame[frame["n_events"] > 0].drop_duplicates(["source", "scheme"])
+    require(rows, ["scheme"])
     names = list(rows["scheme"].unique())
     region = short_bytes(rows["region_bytes"].max())
     figure, (panels,) = new_figure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -49,6 +50,14 @@ def end_label(axes: Axes, x: float, y: float, text: str, colour: str, rise: floa
         text, (x, y), xytext=(6, rise), textcoords="offset points",
         color=colour, fontsize=9, va="center", annotation_clip=False,
     )  # fmt: skip
+
+
+def svg(figure: Figure) -> bytes:
+    """Return the figure as an SVG file's bytes: the same for the same figure, and without date."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "pfnlab"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def png(figure: Figure, dpi: int = 80) -> bytes:

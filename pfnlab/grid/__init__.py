@@ -31,8 +31,9 @@ from pfnlab.grid.executing import Workers, run
 from pfnlab.grid.jobs import Outcome, attempt
 from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.grid.references import Spool, identity
-from pfnlab.grid.rows import Table, priced, rows_of
+from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
+from pfnlab.memory import check_fits
 from pfnlab.params import Params
 
 __all__ = [
@@ -121,6 +122,7 @@ def sweep(
         )
     chosen = None if costs is None else costs_of(costs)
     grid = Grid(params or Params(), axes, skip_invalid)
+    check_fits(ROW_BYTES * grid.size, ", ".join(axes), f"{grid.size:,} points", "their rows")
     kept = None if store is None else Store(store)
     job = _Sweep(source, grid, _checked(executor), kept)
     job.resume()

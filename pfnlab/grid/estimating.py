@@ -15,7 +15,7 @@ from pfnlab.engine.many import most_table_bytes
 from pfnlab.grid.axes import Grid, Point
 from pfnlab.grid.cutting import looks_up_only, passes
 from pfnlab.grid.drawing import Drawn, Source
-from pfnlab.grid.rows import rows_of
+from pfnlab.grid.rows import ROW_BYTES, rows_of
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.trace import Trace
@@ -25,8 +25,6 @@ from pfnlab.workloads import Spec
 _SAMPLE_EVENTS, _SAMPLED_PASSES = 1 << 20, 8
 #: A shorter trace, by this factor, tells what a pass takes before its first event.
 _SHORTER = 4
-#: Bytes of a row of the frame.
-_ROW_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +84,7 @@ def estimate(
         n_passes=len(every),
         n_events=n_events,
         seconds=float(np.mean([each.seconds() for each in sampled])) * len(every) / at_once,
-        memory_bytes=sampled[0].trace_bytes() + tables * at_once + _ROW_BYTES * n_points,
+        memory_bytes=sampled[0].trace_bytes() + tables * at_once + ROW_BYTES * n_points,
         sampled_events=len(sampled[0].trace),
         n_workers=n_workers,
     )

@@ -11,16 +11,17 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
-    FIRST_COMPLETED,
     BrokenExecutor,
     CancelledError,
     Executor,
     Future,
-    wait,
 )
+from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from pfnlab.errors import ParameterError
@@ -73,16 +74,32 @@ class Workers:
         self.executor = _made(self._make)
         return True
 
+    @property
+    def gone(self) -> bool:
+        """Whether a cluster has left us; dask tells nobody who waits for a future."""
+        client = getattr(self.executor, "_client", None)
+        return client is not None and client.status == "closed"
+
+    def drop(self, futures: Iterable[Future[Answer]]) -> None:
+        """Have jobs that are not begun never begin; processes of our own end with `close`."""
+        if not self.gone and not (self._make and self._processes):
+            for future in futures:
+                future.cancel()
+
     def close(self) -> None:
-        """Drop what is not begun; an executor of our own ends, and does not wait for its jobs."""
+        """End an executor of our own, without waiting for its jobs."""
         if self._make is not None:
             self._end()
 
     def _end(self) -> None:
-        processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        processes = self._processes
         self.executor.shutdown(wait=False)
         for process in processes:
             process.terminate()
+
+    @property
+    def _processes(self) -> list[BaseProcess]:
+        return list((getattr(self.executor, "_processes", None) or {}).values())
 
 
 def _made(factory: Callable[[], Executor]) -> Executor:
@@ -100,8 +117,7 @@ def run(jobs: Jobs, workers: Workers) -> Iterator[Outcome]:
         while flight.launched():
             yield from flight.landed()
     finally:
-        for future in flight.jobs:
-            future.cancel()
+        workers.drop(flight.jobs)
 
 
 class _Flight:
@@ -109,6 +125,7 @@ class _Flight:
 
     def __init__(self, jobs: Jobs, workers: Workers) -> None:
         self.jobs: dict[Future[Answer], Job] = {}
+        self._arrived: SimpleQueue[Future[Answer]] = SimpleQueue()
         self._source = jobs
         self._workers = workers
         self._suspects: deque[Job] = deque()
@@ -131,20 +148,25 @@ class _Flight:
     def _submit(self, job: Job) -> None:
         try:
             future = self._workers.executor.submit(work, job)
-        except BrokenExecutor as error:
-            future = Future()
-            future.set_exception(error)
+        except Exception as error:
+            if not isinstance(error, RuntimeError) and not self._workers.gone:
+                raise
+            future = _broken(error)  # or shut down, or closed
+        self._await(future, job)
+
+    def _await(self, future: Future[Answer], job: Job) -> None:
         self.jobs[future] = job
+        future.add_done_callback(self._arrived.put)
 
     def landed(self) -> Iterator[Outcome]:
         """Wait for the next jobs and yield what they say; judge those whose worker died."""
-        done, _ = wait(self.jobs, return_when=FIRST_COMPLETED)
-        if broken := any(_died(future) and not _is_elsewhere(future) for future in done):
-            done, _ = wait(self.jobs)  # a broken executor fails all that it has
+        done = [self._next()]
+        broken = _died(done[0][0]) and not _is_elsewhere(done[0][0])
+        while broken and self.jobs:  # a broken executor fails all that it has
+            done.append(self._next())
         dead: list[tuple[Job, str]] = []
         deaths = 1 if broken else _DEATHS  # dask gives up after some deaths of its own count
-        for future in done:
-            job = self.jobs.pop(future)
+        for future, job in done:
             if _died(future):
                 dead.append((job, reason_of(_error_of(future))))
             else:
@@ -154,6 +176,18 @@ class _Flight:
             yield from (
                 self._judged(job, deaths, reason) if renewed else _lost(job, reason + _NO_FACTORY)
             )
+
+    def _next(self) -> tuple[Future[Answer], Job]:
+        """Wait for the next future that has its answer, or never will."""
+        while True:
+            with suppress(Empty):
+                future = self._arrived.get(timeout=_LOOK_SECONDS)
+                if (job := self.jobs.pop(future, None)) is not None:
+                    return future, job
+            if self._workers.gone:
+                jobs, self.jobs = self.jobs, {}
+                for job in jobs.values():
+                    self._await(_broken("the cluster is gone"), job)
 
     def _learned(self, job: Job, answer: Answer) -> Iterator[Outcome]:
         self._source.learn(job, answer)
@@ -180,6 +214,13 @@ def _lost(job: Job, reason: str) -> Iterator[Outcome]:
     return ((point, reason) for point in job.points)
 
 
+def _broken(why: object) -> Future[Answer]:
+    """Return a future of an executor that will answer nothing any more."""
+    future: Future[Answer] = Future()
+    future.set_exception(BrokenExecutor(str(why)))
+    return future
+
+
 def _error_of(future: Future[Answer]) -> BaseException:
     return CancelledError() if future.cancelled() else future.exception() or CancelledError()
 
@@ -189,7 +230,7 @@ def _died(future: Future[Answer]) -> bool:
     if future.cancelled():
         return True
     error = future.exception()
-    return isinstance(error, BrokenExecutor) or _is_elsewhere(future)
+    return isinstance(error, BrokenExecutor | CancelledError) or _is_elsewhere(future)
 
 
 def _is_elsewhere(future: Future[Answer]) -> bool:

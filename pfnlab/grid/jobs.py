@@ -96,7 +96,7 @@ def attempt(
 def reason_of(error: BaseException) -> str:
     """Say in a line what went wrong."""
     own = "" if isinstance(error, PfnlabError) else f"{type(error).__name__}: "
-    return f"{own}{error}".strip().splitlines()[0]
+    return f"{own}{error}".strip(": ").splitlines()[0]
 
 
 _KEEPING = Lock()

@@ -23,6 +23,8 @@ Row = dict[str, Any]
 Column = npt.NDArray[Any]
 Indices = int | npt.NDArray[np.intp]
 
+#: Bytes that a row takes in a table, or a little less.
+ROW_BYTES = 400
 #: Columns from which times follow.
 _SIZES = ("granule_bytes", "descriptor_bytes", "n_cpus")
 _COUNTED = (

@@ -1,0 +1,167 @@
+"""`changes`: what differs between two frames, whatever the order of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pfnlab.comparison.cells import Cells
+from pfnlab.comparison.columns import kind_of, naming
+from pfnlab.comparison.pairing import Codes, Pairs, codes_of, joint, paired, plain
+from pfnlab.errors import FrameError, ParameterError
+
+__all__ = ["NOISE", "Changes", "changes"]
+
+#: How far a measured figure may move, as a share, where no spread was recorded with it.
+NOISE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Changes:
+    """What differs between two frames; `equal` if nothing does.
+
+    Attributes
+    ----------
+    n_before, n_after, n_paired
+        Rows of each, and how many belong together.
+    only_before_columns, only_after_columns
+        Columns that the other frame lacks; they are not compared.
+    constants
+        Parameters that have one value in each frame, and not the same: before and after. Rows
+        are paired as if they had not.
+    values
+        Parameters that take values which they do not take in the other frame: only before, only
+        after.
+    names
+        The columns by which rows were paired.
+    only_before, only_after
+        What names the rows that the other frame lacks.
+    costs
+        Presets that differ in paired rows, before and after.
+    cells
+        A row a change: positions ``before_row`` and ``after_row``, ``column``, ``kind`` (count,
+        time or measured), ``before``, ``after`` and ``ratio``, the largest first.
+    n_following
+        Times of the model that differ because costs, counts or `constants` do; not in `cells`.
+    n_within_noise
+        Measured figures that differ by no more than their noise; not in `cells`.
+    """
+
+    n_before: int
+    n_after: int
+    n_paired: int
+    only_before_columns: tuple[str, ...]
+    only_after_columns: tuple[str, ...]
+    constants: Mapping[str, tuple[Any, Any]]
+    values: Mapping[str, tuple[list[Any], list[Any]]]
+    names: tuple[str, ...]
+    only_before: pd.DataFrame = field(repr=False)
+    only_after: pd.DataFrame = field(repr=False)
+    costs: tuple[tuple[Any, Any], ...]
+    cells: pd.DataFrame = field(repr=False)
+    n_following: int
+    n_within_noise: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether both frames say the same."""
+        differing = (
+            *(self.only_before_columns, self.only_after_columns, self.constants, self.costs),
+            *(self.only_before, self.only_after, self.cells),
+        )
+        return not any(len(some) for some in differing)
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) -> Changes:
+    """Say what differs between two frames.
+
+    Rows are paired by their parameters and what else names them, in any order. Counts differ if
+    they are not the same; measured figures if they differ by more than the spread recorded with
+    them, and `noise`. Machine, date and spread of a measurement are no difference.
+
+    Parameters
+    ----------
+    before, after
+        Frames of `pfnlab.sweep`, of a notebook, or of a measurement.
+    noise
+        A share, such as 0.05.
+
+    Raises
+    ------
+    ParameterError
+        If `noise` is no share of 0 or more.
+    FrameError
+        If two columns of a frame have the same name.
+    """
+    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < np.inf:
+        raise ParameterError("noise", noise, "must be a share of 0 or more, such as 0.05")
+    before, after = _named(before), _named(after)
+    common = [str(name) for name in before if name in after]
+    codes = {name: codes_of(before[name], after[name]) for name in common}
+    names = naming(before, after)
+    constants = {} if before.empty or after.empty else _constants(before, after, codes, names)
+    names = [name for name in names if name not in constants]
+    pairs = _pairs(codes, names, len(before), len(after))
+    compared = [n for n in common if n not in names and n not in constants and n != "costs"]
+    found = Cells(before, after, pairs, codes, noise)
+    values = [name for name in compared if kind_of(name) != "about"]
+    cells = found.table(values, times_follow=bool(constants))
+    return Changes(
+        n_before=len(before),
+        n_after=len(after),
+        n_paired=len(pairs.before),
+        only_before_columns=tuple(str(name) for name in before if name not in after),
+        only_after_columns=tuple(str(name) for name in after if name not in before),
+        constants=constants,
+        values=_values(before, after, names),
+        names=tuple(names),
+        only_before=before.iloc[pairs.only_before][names],
+        only_after=after.iloc[pairs.only_after][names],
+        costs=found.presets(),
+        cells=cells,
+        n_following=found.n_following,
+        n_within_noise=found.n_within_noise,
+    )
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with names of columns that are text, each once."""
+    named = frame.rename(columns=str)
+    if not named.columns.is_unique:
+        twice = named.columns[named.columns.duplicated()][0]
+        raise FrameError(f"{twice}: stands for several columns, and must for one")
+    return named
+
+
+def _constants(
+    before: pd.DataFrame, after: pd.DataFrame, codes: Mapping[str, Codes], names: list[str]
+) -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in names:
+        first, second = codes[name][: len(before)], codes[name][len(before) :]
+        if np.ptp(first) == np.ptp(second) == 0 and first[0] != second[0]:
+            found[name] = plain(before[name].iloc[0]), plain(after[name].iloc[0])
+    return found
+
+
+def _values(
+    before: pd.DataFrame, after: pd.DataFrame, names: list[str]
+) -> dict[str, tuple[list[Any], list[Any]]]:
+    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    for name in names:
+        first, second = (dict.fromkeys(map(plain, f[name])) for f in (before, after))
+        only = [v for v in first if v not in second], [v for v in second if v not in first]
+        if any(only):
+            found[name] = only
+    return found
+
+
+def _pairs(codes: Mapping[str, Codes], names: list[str], n_before: int, n_after: int) -> Pairs:
+    n_rows = n_before + n_after
+    named = joint((codes[name] for name in names), n_rows)
+    others = (column for name, column in codes.items() if kind_of(name) != "about")
+    return paired(named, joint([named, *others], n_rows), n_before)

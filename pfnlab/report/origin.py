@@ -1,0 +1,143 @@
+"""Where the frames of a report come from, and the commands that make them again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pfnlab
+from pfnlab.params import PARAMETERS
+from pfnlab.report.markup import Html, pairs, table, tag
+from pfnlab.report.parts import Part
+
+
+def facts(part: Part) -> Iterator[tuple[object, object]]:
+    """Yield where a frame comes from: file, sources, versions, and the notebook that made it."""
+    rows, columns = part.frame.shape
+    yield "file", f"{part.name}.parquet, {rows:,} rows of {columns} columns"
+    yield "SHA-256", tag("code", part.digest)
+    yield from (("source", text) for text in _sources(part.frame))
+    yield from _made_with(part)
+    for name in ("machine", "date", "costs"):
+        if name in part.frame:
+            yield name, ", ".join(map(str, part.frame[name].dropna().unique()))
+    yield from _run(part.run)
+
+
+def _sources(frame: pd.DataFrame) -> Iterator[str]:
+    if not {"source", "evidence", "n_events"} <= {*frame}:
+        return
+    for (name, evidence), rows in frame.groupby(["source", "evidence"], sort=False, dropna=False):
+        n_events = rows["n_events"].max()
+        length = "" if pd.isna(n_events) else f", {int(n_events):,} events"
+        yield f"{name} ({evidence}){length}"
+
+
+def _made_with(part: Part) -> Iterator[tuple[str, str]]:
+    """Yield what the metadata say, but for the parameters, which the rows show."""
+    for name, about in part.about.items():
+        if name == "request" and isinstance(about, dict):
+            yield "asked for", ", ".join(_asked(about))
+        elif name != "parameters":
+            yield from _flat(name, about)
+
+
+def _asked(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was asked for beside defaults."""
+    for name, value in request.items():
+        parameter = PARAMETERS.get(name)
+        is_default = parameter is not None and str(value) == parameter.show(parameter.default)
+        if name != "out" and value is not None and not is_default:
+            yield f"{name} {_without_folder(value)}"
+
+
+def _flat(name: str, about: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(about, dict):
+        yield name, _without_folder(about)
+        return
+    for inner, value in about.items():
+        yield from _flat(f"{name} {_without_folder(inner)}", value)
+
+
+def _common(parts: list[Part]) -> Iterator[tuple[str, str]]:
+    """Yield the versions that made all frames, in a line."""
+    first, *others = ({n: v for n, v in p.about.items() if isinstance(v, str)} for p in parts)
+    same = [f"{n} {v}" for n, v in first.items() if all(o.get(n) == v for o in others)]
+    if same:
+        yield "frames made with", ", ".join(same)
+
+
+def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what papermill noted of the run."""
+    if "notebook" in run:
+        yield "notebook", str(run["notebook"])
+    if run.get("start_time"):
+        yield "notebook run", f"{run['start_time']}, {float(run.get('duration') or 0):.1f} s"
+    for name, value in dict(run.get("parameters") or {}).items():
+        yield (
+            f"parameter {name}",
+            Path(str(value)).name if name in ("out", "source") else str(value),
+        )
+
+
+def _without_folder(value: object) -> str:
+    """Return a value as text; of a file that is named from the root only its own name."""
+    if isinstance(value, list):
+        return ", ".join(map(_without_folder, value))
+    text = str(value)
+    return Path(text).name if text.startswith("/") else text
+
+
+def origin(parts: list[Part]) -> Iterator[Html]:
+    """Yield where and when the report was written, and a row a frame."""
+    system = platform.uname()
+    machine = f"{system.system} {system.release}, {system.machine}, {os.cpu_count()} CPUs"
+    yield tag("h2", "Where it comes from", id="origin")
+    yield pairs(
+        [
+            ("report written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+            ("on", f"{machine}, Python {platform.python_version()}"),
+            ("by", f"pfnlab {pfnlab.__version__}"),
+            *_common(parts),
+        ]
+    )
+    heads = ("Frame", "Rows", "Sources", "SHA-256")
+    rows = [
+        (
+            part.name,
+            f"{len(part.frame):,}",
+            "; ".join(_sources(part.frame)),
+            tag("code", part.digest),
+        )
+        for part in parts
+    ]
+    every = table("Every frame that this report was made from", heads, rows)
+    yield tag("div", every, class_="cards")
+
+
+def again(parts: list[Part]) -> Iterator[Html]:
+    """Yield the commands that make frames and report again."""
+    yield tag("h2", "Make it again")
+    yield tag("pre", tag("code", "\n".join(_commands(parts))))
+
+
+def _commands(parts: list[Part]) -> Iterator[str]:
+    for part in parts:
+        frame = shlex.quote(f"{part.name}.parquet")
+        if part.run.get("input_path"):
+            notebook = shlex.quote(f"{part.name}.ipynb")
+            given = dict(part.run.get("parameters") or {}) | {"out": f"{part.name}.parquet"}
+            flags = " ".join(
+                f"-p {shlex.join([name, _without_folder(value)])}" for name, value in given.items()
+            )
+            yield f"papermill notebooks/{notebook} {notebook} {flags}"
+        elif "request" in part.about:
+            yield f"pfnlab sweep --from {frame} -o again-{frame}"
+    yield f"pfnlab report {'.' if len(parts) > 1 else frame}"
