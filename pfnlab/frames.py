@@ -62,7 +62,8 @@ def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FrameError(f"{path}: can't be read as a frame (there is no such file)")
     try:
-        about = json.loads((pq.read_schema(path).metadata or {})[METADATA_KEY])
+        metadata = pq.read_schema(path).metadata or {}
+        about = json.loads(metadata.get(METADATA_KEY) or _from_attributes(metadata))
     except (OSError, pa.ArrowException) as error:
         raise FrameError(f"{path}: can't be read as a frame (it is no Parquet)") from error
     except (KeyError, ValueError):
@@ -70,6 +71,12 @@ def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise FrameError(f"{path}: must be a frame that pfnlab wrote")
     return about
+
+
+def _from_attributes(metadata: dict[bytes, bytes]) -> str:
+    """Return what `DataFrame.to_parquet` keeps of a sweep's frame."""
+    said: str = json.loads(metadata[b"PANDAS_ATTRS"])[ATTRIBUTE]
+    return said
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -88,6 +88,7 @@ class Trace:
     provenance: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
     _extent: Extent | None = field(default=None, init=False, repr=False)  # once it is known
+    _digest: str | None = field(default=None, init=False, repr=False)  # likewise
 
     def __post_init__(self) -> None:
         check_evidence(self.evidence)
@@ -187,7 +188,10 @@ class Trace:
 
     def digest(self) -> str:
         """Return the sha256 of what a replay sees: page size, pfns, ops and contexts."""
-        return digest_of(self.page_bytes, len(self), self._parts)
+        if self._digest is None:
+            digest = digest_of(self.page_bytes, len(self), self._parts)
+            object.__setattr__(self, "_digest", digest)
+        return self._digest  # type: ignore[return-value]  # it was set
 
     def _parts(self, name: str) -> Iterator[Column]:
         column = getattr(self, name)

@@ -21,6 +21,7 @@ from pfnlab.cli import main, options
 from pfnlab.parameter_files import read_parameters
 from pfnlab.params import PARAMETERS
 from pfnlab.result import COUNTERS, DERIVED
+from pfnlab.workloads import workload_of
 
 KIB, MIB = 1 << 10, 1 << 20
 PFNLAB = [sys.executable, "-m", "pfnlab"]
@@ -531,3 +532,41 @@ def test_options_are_declared_without_heavy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# --- Frames of pfnlab.sweep -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["zipf:n_events=3000,seed=5", "trace", "streamed", "spread"])
+@pytest.mark.parametrize("costs", [None, "uffd-proto"])
+@pytest.mark.parametrize("writer", ["pandas", "pfnlab"])
+def test_a_frame_from_python_can_be_made_again(
+    source: str, costs: str | None, writer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.parquet"
+    pfnlab.save(pfnlab.Trace(np.arange(3000) % 900 * 64, name="mine"), path)
+    axes: dict[str, Any] = {"chunk_bytes": ["64KiB", 2**21], "threshold_fraction": [1e-4, 1e-3]}
+    sources: dict[str, Any] = {
+        "trace": lambda: pfnlab.load(path),
+        "streamed": lambda: pfnlab.load(path, stream=True),
+        "spread": lambda: pfnlab.load(path, stream=False).placed("1GiB", "spread"),
+    }
+    axes |= {"region_bytes": ["1GiB", "2GiB"]} if source == "spread" else {}
+    found = sources.get(source, lambda: workload_of(source))()
+    frame = pfnlab.sweep(found, costs=costs, **axes)
+    kept = tmp_path / "frame.parquet"
+    if writer == "pandas":
+        frame.to_parquet(kept)
+    else:
+        frames.write_frame(frame, kept)
+    assert main(["sweep", "--from", str(kept), "-o", str(tmp_path / "again.parquet")]) == 0
+    assert "has the same rows, bit for bit" in capsys.readouterr().err
+
+
+def test_a_frame_of_a_trace_in_memory_can_not_be_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "frame.parquet"
+    frames.write_frame(pfnlab.sweep(pfnlab.Trace(np.arange(9)), batch_chunks=[1]), kept)
+    assert main(["sweep", "--from", str(kept)]) == 2
+    assert "does not say what was asked for" in capsys.readouterr().err

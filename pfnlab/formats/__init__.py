@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pfnlab.errors import TraceError
 from pfnlab.formats.sources import check_regular
-from pfnlab.native import load_native
+from pfnlab.native import load_native, remember
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 
@@ -83,7 +83,8 @@ def load(
     if stream:
         how = "'pfnlab trace convert' makes one"
         raise TraceError(f"{source}: must be a native trace to be streamed; {how}")
-    return Foreign(source, options).trace()
+    trace = Foreign(source, options).trace()
+    return remember(trace, source) if options == Options() else trace
 
 
 def is_native(path: Path) -> bool:

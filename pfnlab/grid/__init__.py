@@ -30,6 +30,7 @@ from pfnlab.grid.estimating import Estimate, estimate
 from pfnlab.grid.executing import Workers, run
 from pfnlab.grid.jobs import Outcome, attempt
 from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
+from pfnlab.grid.recalling import attributes
 from pfnlab.grid.references import Spool, identity
 from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
@@ -126,15 +127,16 @@ def sweep(
     kept = None if store is None else Store(store)
     job = _Sweep(source, grid, _checked(executor), kept)
     job.resume()
+    told = attributes(source, grid.params, axes, costs)
     try:
         job.replay()
     except KeyboardInterrupt:
-        raise SweepInterrupted(job.table.frame(chosen), job.n_points) from None
+        raise SweepInterrupted(job.table.frame(chosen, told), job.n_points) from None
     except FileError as error:
-        raise StoreError(error, job.table.frame(chosen)) from error
+        raise StoreError(error, job.table.frame(chosen, told)) from error
     if job.failed:
-        raise PointError(job.table.frame(chosen), job.failed, tuple(axes))
-    return job.table.frame(chosen)
+        raise PointError(job.table.frame(chosen, told), job.failed, tuple(axes))
+    return job.table.frame(chosen, told)
 
 
 def processes(number: int | None = None) -> Callable[[], Executor]:

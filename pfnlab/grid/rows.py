@@ -80,13 +80,15 @@ class Table:
             self._columns[name][indices] = values
         self.there[indices] = True
 
-    def frame(self, costs: Costs | None = None) -> pd.DataFrame:
+    def frame(self, costs: Costs | None, attributes: Mapping[str, str]) -> pd.DataFrame:
         """Return the rows that are there, in the order of their points."""
         every = self.there.all()
         # One column after another, each let go of once it is in the frame.
         columns = {n: c if every else c[self.there] for n, c in self._columns.items()}
         frame = pd.DataFrame(columns, copy=False)
-        return priced(frame, costs) if costs and len(frame) else frame
+        frame = priced(frame, costs) if costs and len(frame) else frame
+        frame.attrs.update(attributes)
+        return frame
 
 
 def columns_of(rows: list[Row]) -> dict[str, list[Any]]:

@@ -20,7 +20,6 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pfnlab.errors import FileError, ParameterError
-from pfnlab.files import named, whole_file
+from pfnlab.files import check_writable, named, whole_file
 from pfnlab.grid.axes import Point
 from pfnlab.grid.rows import Row, columns_of
 from pfnlab.own_policy import PARTS, REGISTERED
@@ -109,10 +108,7 @@ class Store:
 
     def check_writable(self) -> None:
         """Refuse a folder in which nothing can be written, before anything is replayed."""
-        probe = self.folder / f".probe.{uuid4().hex}"
-        with whole_file(probe) as temporary:
-            temporary.write_bytes(b"probe")
-        probe.unlink()
+        check_writable(self.folder / "parts.txt")
 
     def _note(self, line: str) -> None:
         with named(self._list), self._list.open("a") as file:

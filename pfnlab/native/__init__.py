@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -28,6 +29,21 @@ FACTS = ("name", "page_bytes", "evidence", "provenance", "n_events")
 BATCH_EVENTS = 1 << 20
 #: A trace that would take a larger share of the available memory than this is streamed.
 STREAM_SHARE = 0.25
+
+
+#: The files that traces in memory were read from, as they were named.
+_files: WeakKeyDictionary[Trace, str] = WeakKeyDictionary()
+
+
+def remember(trace: Trace, path: Path) -> Trace:
+    """Note the file that a trace is the content of."""
+    _files[trace] = str(path)
+    return trace
+
+
+def file_of(trace: Trace) -> str | None:
+    """Return the file that a trace was read from, None if it was made in memory."""
+    return _files.get(trace)
 
 
 def save(trace: Trace | StreamedTrace, path: str | os.PathLike[str]) -> Path:
@@ -75,7 +91,7 @@ def load_native(path: Path, stream: bool | None = None) -> Trace | StreamedTrace
     # A flipped bit can be valid Parquet; in a folder it can't hide, and hashing costs a replay.
     if path.is_file() and sha256 is not None and trace.digest() != sha256:
         raise TraceError(f"{path}: its events are not those that were saved (sha256 differs)")
-    return trace
+    return remember(trace, path)
 
 
 def mapped(path: Path) -> Trace:

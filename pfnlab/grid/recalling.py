@@ -1,0 +1,60 @@
+"""What a sweep was asked for, in a parameter file's names: with it a frame can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pfnlab.costs import Costs
+from pfnlab.frames import ATTRIBUTE
+from pfnlab.grid.axes import AXES
+from pfnlab.grid.drawing import Source
+from pfnlab.native import file_of
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.streamed import StreamedTrace
+from pfnlab.trace import Trace
+from pfnlab.workloads import Spec
+
+
+def attributes(
+    source: Source,
+    params: Params,
+    axes: Mapping[str, Sequence[Any]],
+    costs: str | Costs | None,
+) -> dict[str, str]:
+    """Return what ``DataFrame.attrs`` keeps of a sweep; nothing if a file could not say it.
+
+    A text stands for a workload, and for a trace as it was read from a file; one that was made in
+    memory has none, nor have costs of one's own.
+    """
+    text = _text_of(source, "region_bytes" in axes)
+    if text is None or not (costs is None or isinstance(costs, str)):
+        return {}
+    shown = {name: PARAMETERS[name].show(value) if PARAMETERS[name].unit == "bytes" else value
+             for name, value in params.as_dict().items()}  # fmt: skip
+    swept = {f"{name}_axis": [_plain(v) for v in axes.get(name, ())] for name in AXES}
+    request = {**shown, "source": text, "costs": costs, "out": None, **swept}
+    read = source.placement.origin if isinstance(source, Trace) and source.placement else source
+    digests = {text: read.digest()} if isinstance(read, Trace | StreamedTrace) else {}
+    return {ATTRIBUTE: json.dumps({"request": request, "digests": digests})}
+
+
+def _text_of(source: Source, placed: bool) -> str | None:
+    if isinstance(source, Spec):
+        return source.text
+    if isinstance(source, StreamedTrace):
+        return str(source.source.path)
+    if not isinstance(source, Trace):
+        return None
+    placement = source.placement
+    if placement is None:
+        return None if placed else file_of(source)
+    # Where regions are swept a file's trace is spread over each of them; else it is as recorded.
+    return file_of(placement.origin) if placed and placement.how == "spread" else None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
