@@ -181,9 +181,15 @@ def _compare(frame: pd.DataFrame, before: pd.DataFrame, path: str) -> int:
         frame = frame[[name for name in frame if name in before]]
     if len(frame) != len(before):
         said = f"has {len(before)} rows, these are {len(frame)}"
-    elif names := differing(frame, before):
+    elif names := differing(_by_point(frame), _by_point(before)):
         said = f"has other values of {', '.join(names)}"
     else:
         said = "has the same rows, bit for bit"
     sys.stderr.write(f"pfnlab: {Path(path).name} {said}\n")
     return 0 if said.startswith("has the same") or len(before) < len(frame) else 1
+
+
+def _by_point(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in an order of their own: Python's axes may come in any."""
+    names = [name for name in ("source", *PARAMETERS, *asking.SHARES) if name in frame]
+    return frame.sort_values(names, kind="stable", ignore_index=True)
