@@ -74,7 +74,8 @@ class Spool:
 
     def __init__(self, folder: Path | None) -> None:
         self._temporary = TemporaryDirectory(prefix="pfnlab-") if folder is None else None
-        self._folder = folder or Path(self._temporary.name if self._temporary else ".")
+        # Workers may have another working folder.
+        self._folder = (folder or Path(self._temporary.name if self._temporary else ".")).absolute()
 
     def __enter__(self) -> Spool:
         return self
