@@ -69,9 +69,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if target.exists() and not target.is_file():
         raise FileError(f"{target}: can't be written, it exists and is no regular file")
     probe = target.with_name(f".{uuid4().hex}.probe")
-    with whole_file(probe):
-        pass
-    probe.unlink()
+    try:
+        with whole_file(probe):
+            pass
+        probe.unlink()
+    except FileError as error:
+        raise FileError(str(error).replace(str(probe), str(target))) from error
 
 
 @contextmanager

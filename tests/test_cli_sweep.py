@@ -570,3 +570,16 @@ def test_a_frame_of_a_trace_in_memory_can_not_be_made_again(
     frames.write_frame(pfnlab.sweep(pfnlab.Trace(np.arange(9)), batch_chunks=[1]), kept)
     assert main(["sweep", "--from", str(kept)]) == 2
     assert "does not say what was asked for" in capsys.readouterr().err
+
+
+def test_a_damaged_store_is_told_in_a_line(tmp_path: Path) -> None:
+    command = [*PFNLAB, "sweep", "zipf:3000", "--store", str(tmp_path), "-o"]
+    subprocess.run([*command, str(tmp_path / "a.parquet")], check=True, capture_output=True)
+    (part,) = (tmp_path / "parts").iterdir()
+    part.write_bytes(b"garbage")
+    done = subprocess.run(
+        [*command, str(tmp_path / "b.parquet")], check=True, capture_output=True, text=True
+    )
+    first, second = done.stderr.splitlines()
+    assert re.fullmatch(rf"pfnlab: {part} is damaged .*; its points are replayed again", first)
+    assert second == f"pfnlab: wrote {tmp_path / 'b.parquet'}"

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "--debug")
     parsed = _parser(words).parse_args(words)
     try:
-        with interrupts_kept():
+        with interrupts_kept(), warnings.catch_warnings():
+            # Where in the code a warning arose is nobody's concern here.
+            warnings.showwarning = lambda message, *_, **__: _say(str(message))
             status: int = parsed.run(parsed)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
