@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -9,6 +11,8 @@ from matplotlib.ticker import PercentFormatter
 from pfnlab.figures.drawing import COLOURS, GREY, bytes_axis, end_label, new_figure
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
+
+_STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 
 
 def region_size(frame: pd.DataFrame) -> Figure:
@@ -123,17 +127,24 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
 
 
 def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
-    """Draw one column of any sweep against the parameter that takes most values, by source."""
+    """Draw one column of any sweep against the parameter that takes most values.
+
+    A source has a style of line, a configuration a colour.
+    """
     require(frame, ["source", y])
     x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
     others = [name for name in _varying(frame) if name != x]
     figure, ((axes,),) = new_figure(f"{y} against {x}", 1, 1, 9, 4.4)
-    lines = list(frame.groupby(["source", *others], sort=False))
-    for i, (key, rows) in enumerate(lines):
+    lines: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(["source", *others], sort=False))
+    sources, kinds = (
+        list(dict.fromkeys(part)) for part in ([k[0] for k, _ in lines], [k[1:] for k, _ in lines])
+    )
+    for key, rows in lines:
         line = rows.sort_values(x)
-        axes.plot(
-            line[x], line[y], marker="o", color=COLOURS[i % len(COLOURS)], label=_key(key, others)
-        )
+        lap, place = divmod(kinds.index(key[1:]), len(COLOURS))
+        style, marker = _STYLES[(sources.index(key[0]) + lap) % len(_STYLES)]
+        axes.plot(line[x], line[y], ls=style, marker=marker, color=COLOURS[place],
+                  label=_key(key, others))  # fmt: skip
     if x.endswith("_bytes"):
         bytes_axis(axes, "x", x)
     else:
