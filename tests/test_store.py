@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,14 @@ def test_the_code_version_is_that_of_what_counts(tmp_path: Path) -> None:
     with (package / "kernels" / "lru.py").open("a") as file:
         file.write("# changed\n")
     assert version() != before
+
+
+def test_only_what_stands_above_the_grid_counts_nothing(root: Path) -> None:
+    """A module that is new above it is named there, one below never."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["id"] == "layers")
+    above = layers[: layers.index("(grid)")]
+    assert sorted(re.findall(r"\w+", " ".join(above))) == sorted(store._ABOVE)
 
 
 def test_a_policy_of_ones_own_is_known_by_its_source(tmp_path: Path, replayed: list[int]) -> None:
