@@ -14,7 +14,7 @@ from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.alternatives.following import follow
 from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, TraceError, near
-from pfnlab.grid import Source, SweepInterrupted, check_axes, sweep
+from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.units import format_bytes, parse_bytes
@@ -46,7 +46,7 @@ def advise(
     dram_budget: int | str | None = None,
     costs: str | Costs = DEFAULT_PRESET,
     needs: Iterable[str] = (),
-    executor: int | None = None,
+    executor: Where = None,
     grid: Mapping[str, Sequence[Any]] = GRID,
 ) -> Advice:
     """Replay a trace over a grid and say what to choose, with every point that was tried.
@@ -137,7 +137,7 @@ def _points(
     trace: Replayable,
     params: Params,
     costs: Costs,
-    executor: int | None,
+    executor: Where,
     axes: Mapping[str, Sequence[Any]],
     budget: int | None,
 ) -> pd.DataFrame:

@@ -49,6 +49,7 @@ __all__ = [
     "StoreError",
     "StoreWarning",
     "SweepInterrupted",
+    "Where",
     "check_axes",
     "drawn",
     "estimate",
