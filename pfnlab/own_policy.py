@@ -6,8 +6,10 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from pfnlab.errors import ParameterError
 
@@ -124,3 +126,42 @@ def register(policy: Policy) -> None:
     if policy.name in POLICIES:
         raise ParameterError("name", policy.name, "must not be that of a built-in policy")
     _registered[policy.name] = policy
+
+
+def meaning(policy: Policy) -> str:
+    """Return what a policy does, as text: one of the same name that does otherwise has another.
+
+    It tells the code of its functions, and the values that they take from around them.
+
+    Raises
+    ------
+    ParameterError
+        If one of them is no function written in Python.
+    """
+    parts = [_of_function(getattr(policy, part), ()) for part in PARTS]
+    return repr((parts, policy.columns, policy.scalars))
+
+
+def _of_function(function: object, around: tuple[object, ...]) -> Any:
+    plain = getattr(function, "py_func", function)  # of one that is compiled already
+    if not isinstance(plain, FunctionType):
+        raise ParameterError("policy", function, "must be made of functions written in Python")
+    if plain in around:  # it calls itself
+        return plain.__qualname__
+    taken = inspect.getclosurevars(plain)
+    values = sorted({**taken.nonlocals, **taken.globals}.items())
+    told = [(name, _of_value(value, (*around, plain))) for name, value in values]
+    return _of_code(plain.__code__), plain.__defaults__, plain.__kwdefaults__, told
+
+
+def _of_code(code: CodeType) -> Any:
+    constants = [_of_code(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    return code.co_code, constants, code.co_names, code.co_varnames
+
+
+def _of_value(value: object, around: tuple[object, ...]) -> Any:
+    if isinstance(value, ModuleType | type):
+        return value.__name__
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return _of_function(value, around) if callable(value) else value

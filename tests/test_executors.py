@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,78 @@ def test_a_policy_of_ones_own_travels(pool: Executor, trace: pfnlab.Trace) -> No
     )
     pfnlab.register(own)
     equal(trace, pool, policy=["travels", "lra"], threshold_of_footprint=[0.2, 0.4])
+
+
+def fresh(trace: pfnlab.Trace, share: int) -> pd.DataFrame:
+    """A policy that moves only some chunks, by a number from around its function."""
+
+    def some(table: Any, scalars: Any, chunk: Any, faulted: Any) -> Any:
+        return chunk % 7 < share
+
+    pfnlab.register(
+        pfnlab.Policy(
+            name="changes", columns=2, insert=insert, access=some, remove=remove, victim=victim
+        )
+    )
+    return pfnlab.sweep(trace, PARAMS, **OWN)
+
+
+OWN: dict[str, Any] = {"policy": ["changes"], "threshold_of_footprint": [0.2]}
+
+
+def test_workers_that_live_on_take_a_policy_that_was_changed(trace: pfnlab.Trace) -> None:
+    loky = pytest.importorskip("loky")
+    with loky.ProcessPoolExecutor(1) as made:
+        frames = []
+        for share in (0, 7):
+            frames.append(fresh(trace, share))
+            there = pfnlab.sweep(trace, PARAMS, executor=made, **OWN)
+            pd.testing.assert_frame_equal(there, frames[-1])
+    assert not frames[0].equals(frames[1])
+
+
+def test_a_policy_that_cannot_travel_is_named(trace: pfnlab.Trace, pool: Executor) -> None:
+    fresh(trace, 1)
+    with pytest.raises(pfnlab.ParameterError, match="policy='changes': must be made of functions"):
+        pfnlab.sweep(trace, PARAMS, executor=pool, **OWN)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_trace_keeps_the_name_it_has_here(stream: bool, pool: Executor, tmp_path: Path) -> None:
+    """Though its events, in a store or in its file, were given another."""
+    trace = pfnlab.Trace(np.arange(1000), name="first")
+    source = pfnlab.load(pfnlab.save(trace, tmp_path / "trace"), stream=stream)
+    for name in ("first", "second"):
+        frame = pfnlab.sweep(
+            replace(source, name=name, evidence="direct"),
+            executor=pool, store=tmp_path / "store", batch_chunks=[1, 2],
+        )  # fmt: skip
+        assert frame["source"].tolist() == [name, name]
+        assert set(frame["evidence"]) == {"direct"}
+
+
+def test_a_damaged_trace_in_a_store_is_made_anew(pool: Executor, tmp_path: Path) -> None:
+    trace = pfnlab.Trace(np.arange(1000))
+    kept: dict[str, Any] = {"executor": pool, "store": tmp_path}
+    pfnlab.sweep(trace, **kept)
+    (column,) = tmp_path.glob("traces/*/pfn.npy")
+    data = column.read_bytes()
+    for damaged in (data[:-4], data[:-4] + b"\1\1\0\0", b""):
+        column.unlink()  # the workers have the file mapped
+        column.write_bytes(damaged)
+        pfnlab.sweep(trace, batch_chunks=[2 + len(damaged)], **kept)
+        assert column.read_bytes() == data
+
+
+def test_two_sweeps_may_put_a_trace_into_a_store_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(trace: Any, path: Path) -> Path:
+        pfnlab.save(trace, path)
+        return pfnlab.save(trace, path)  # somebody was faster
+
+    monkeypatch.setattr("pfnlab.grid.references.save", slow)
+    pfnlab.sweep(pfnlab.Trace(np.arange(9)), executor=ThreadPoolExecutor, store=tmp_path)
 
 
 def insert(table: Any, scalars: Any, chunk: Any) -> None:
@@ -242,6 +316,62 @@ def test_a_point_that_fails_is_named_and_the_others_complete(pool: Executor, roo
         with pytest.raises(pfnlab.PointError, match="policy=opt, chunk_bytes=4096: ") as e:
             pfnlab.sweep(references, PARAMS, executor=executor, **axes)
         assert e.value.frame["policy"].tolist() == ["lra", "lru"]
+
+
+UNGUARDED = """
+import numpy, pfnlab
+trace = pfnlab.Trace(numpy.arange(9))
+pfnlab.sweep(trace, executor=pfnlab.processes(2), batch_chunks=list(range(1, 2000)))
+"""
+
+
+def test_a_script_that_every_worker_would_run_is_told_so(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=root, env=os.environ | {"PYTHONPATH": str(root)},
+        text=True, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    assert "its workers must start: a script must begin its work under `if __name__" in last
+
+
+KILLED = """
+import multiprocessing, sys, threading, time, pfnlab
+from tests import driver
+
+def note():
+    while len(multiprocessing.active_children()) < 2:
+        time.sleep(0.01)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+
+if __name__ == "__main__":
+    axes = driver.AXES | {"batch_chunks": list(range(1, 400)), "executor": pfnlab.processes(2)}
+    threading.Thread(target=note).start()
+    pfnlab.sweep(driver.source(), driver.PARAMS, **axes)
+"""
+
+
+def test_kill_9_of_the_driver_ends_its_workers(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(KILLED)
+    process = subprocess.Popen(
+        [sys.executable, str(program)], cwd=root, env=os.environ | {"PYTHONPATH": str(root)},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    process.kill()
+    process.communicate()
+    started = time.monotonic()
+    try:
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            assert time.monotonic() - started < 30
+            time.sleep(0.05)
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 INTERRUPTED = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def test_points_are_the_product_in_order() -> None:
     [
         ({"chunk_byte": [1]}, "chunk_byte=[1]: no such axis; did you mean 'chunk_bytes'"),
         ({"chunk_bytes": []}, "chunk_bytes=[]: an axis must be a list of values"),
+        ({"batch_chunks": {1, 4}}, "batch_chunks={1, 4}: an axis must be a list of values"),
+        ({"batch_chunks": {1: 4}}, "batch_chunks={1: 4}: an axis must be a list of values"),
+        ({"batch_chunks": np.array(3)}, "batch_chunks=array(3): an axis must be a list of values"),
         ({"chunk_bytes": "2MiB"}, "chunk_bytes='2MiB': an axis must be a list"),
         ({"chunk_bytes": [3]}, "chunk_bytes=3: must be a power of two"),
         ({"granule_bytes": ["4MiB"]}, "chunk_bytes='2MiB': must be at least granule_bytes"),
@@ -58,6 +62,25 @@ def test_bad_grids_are_refused_before_anything_is_replayed(
     monkeypatch.setattr(rows, "replay_many", None)
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
         pfnlab.sweep(small(), pfnlab.Params(region_bytes="1GiB"), **axes)
+
+
+@pytest.mark.parametrize("executor", [None, pytest.param(ThreadPoolExecutor, id="factory")])
+def test_values_of_an_axis_are_taken_by_place(executor: Any, tmp_path: Path) -> None:
+    """A Series, too, whose labels say another order or none."""
+    batches: Any = pd.Series([9, 1, 4], index=[2, 1, 0])
+    chunks = np.array(["4KiB", "64KiB"])
+    trace = pfnlab.Trace(np.arange(3000) % 900 * 64)
+    axes: dict[str, Any] = {"chunk_bytes": chunks, "threshold_fraction": pd.Series([0.01], [7])}
+    plain: dict[str, Any] = {"batch_chunks": [9, 1, 4], "chunk_bytes": [4096, 65536]}
+    plain["threshold_fraction"] = [0.01]
+    params = pfnlab.Params(region_bytes="1GiB")
+    expected = pfnlab.sweep(trace, params, **plain)
+    for store in (None, tmp_path, tmp_path):
+        frame = pfnlab.sweep(
+            trace, params, executor=executor, store=store, batch_chunks=batches, **axes
+        )
+        pd.testing.assert_frame_equal(frame, expected)
+    pd.testing.assert_frame_equal(pfnlab.sweep(trace, params, store=tmp_path, **plain), expected)
 
 
 def test_skipping_leaves_out_only_what_cannot_stand_together() -> None:

@@ -154,6 +154,34 @@ def test_a_policy_of_ones_own_is_known_by_its_source(tmp_path: Path, replayed: l
     assert sum(replayed) == 20
 
 
+def test_what_a_policy_takes_from_around_it_is_known_too(
+    tmp_path: Path, replayed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number of a function around it, or of its module."""
+
+    def made(number: int) -> pfnlab.Policy:
+        def victim(table: Any, scalars: Any, filling: Any) -> Any:
+            return filling * number * _FACTOR * 0
+
+        def nothing(table: Any, scalars: Any, chunk: Any) -> None: ...
+
+        def stays(table: Any, scalars: Any, chunk: Any, faulted: Any) -> bool:
+            return False
+
+        return pfnlab.Policy(
+            name="taking", insert=nothing, access=stays, remove=nothing, victim=victim
+        )
+
+    for number, factor, expected in ((0, 1, 10), (0, 1, 10), (1, 1, 20), (1, 2, 30)):
+        monkeypatch.setitem(globals(), "_FACTOR", factor)
+        pfnlab.register(made(number))
+        swept(tmp_path, policy=["taking"])
+        assert sum(replayed) == expected
+
+
+_FACTOR = 1
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "garbage", "empty"])
 def test_a_damaged_part_is_named_set_aside_and_repaired(damage: str, tmp_path: Path) -> None:
     first = swept(tmp_path)

@@ -15,6 +15,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from functools import cache, partial
 from itertools import groupby
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -154,12 +155,23 @@ def processes(number: int | None = None) -> Callable[[], Executor]:
     if number is not None:
         _n_threads("number", number)
     spawn = multiprocessing.get_context("spawn")
-    return partial(ProcessPoolExecutor, number, mp_context=spawn, initializer=_leave_interrupts)
+    return partial(ProcessPoolExecutor, number, mp_context=spawn, initializer=_begin)
 
 
-def _leave_interrupts() -> None:
-    """Ignore Ctrl-C in a worker: the sweep that sent it there hears it too, and ends the worker."""
+def _begin() -> None:
+    """Have a worker end with the sweep, however that ends.
+
+    Ctrl-C is for the sweep, which hears it too and ends the worker. One that is killed can't, and
+    nothing tells a pool's worker, which would wait for its next job forever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, name="pfnlab-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _checked(executor: object) -> Where:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from itertools import product
 from numbers import Real
@@ -69,6 +69,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         check_axes(self.axes)
+        # By place, from here on: a Series is iterated by place, but looked up by label.
+        listed = {n: v if isinstance(v, range) else list(v) for n, v in self.axes.items()}
+        object.__setattr__(self, "axes", listed)
 
     @property
     def size(self) -> int:
@@ -158,11 +161,18 @@ def check_axes(axes: Mapping[str, Sequence[Any]]) -> None:
     for name, values in axes.items():
         if name not in AXES:
             raise ParameterError(name, values, f"no such axis; {near(name, AXES)}")
-        if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not len(values):
+        if not _is_list(values):
             raise ParameterError(name, values, "an axis must be a list of values, at least one")
     setting = [name for name in THRESHOLDS if name in axes]
     if len(setting) > 1:
         raise ParameterError(setting[0], axes[setting[0]], f"{setting[1]} sets the threshold too")
+
+
+def _is_list(values: object) -> bool:
+    """Whether values come in an order, and are at least one: a list, an array, a Series."""
+    if isinstance(values, str | bytes | Set | Mapping) or not isinstance(values, Sized):
+        return False
+    return getattr(values, "ndim", 1) == 1 and len(values) > 0
 
 
 def _share(name: str, value: object) -> float:

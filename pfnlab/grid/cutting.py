@@ -10,7 +10,7 @@ from pfnlab.grid.axes import Point
 from pfnlab.grid.drawing import Source
 from pfnlab.grid.jobs import Answer, Job
 from pfnlab.grid.references import Reference
-from pfnlab.own_policy import REGISTERED, Policy
+from pfnlab.own_policy import REGISTERED, Policy, meaning
 from pfnlab.params import Params
 from pfnlab.workloads import Spec
 
@@ -83,7 +83,8 @@ class Cutter:
         self._n_groups = max(1, min(int(TARGET_SECONDS / a_group), 2 * self._n_groups))
 
 
-def _policies(points: Iterable[Point]) -> tuple[Policy, ...]:
-    """Return the policies of the user's own that the points name."""
+def _policies(points: Iterable[Point]) -> tuple[tuple[Policy, str], ...]:
+    """Return the policies of the user's own that the points name, and what each means."""
     names = {point.params.policy for point in points}
-    return tuple(REGISTERED[name] for name in sorted(names) if name in REGISTERED)
+    own = [REGISTERED[name] for name in sorted(names) if name in REGISTERED]
+    return tuple((policy, meaning(policy)) for policy in own)

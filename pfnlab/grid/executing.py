@@ -21,11 +21,13 @@ from concurrent.futures import (
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from pickle import PicklingError
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from pfnlab.errors import ParameterError
 from pfnlab.grid.jobs import Answer, Job, Outcome, reason_of, work
+from pfnlab.own_policy import Policy
 
 #: Jobs in flight for each worker: one is replayed, the other is there when it is done.
 _AHEAD = 2
@@ -34,6 +36,11 @@ _LOOK_SECONDS = 2.0
 #: A point is lost when so many workers died while nothing but it was with them: others may have
 #: been killed for reasons of their own.
 _DEATHS = 3
+_START_SECONDS = 300.0
+_NO_START = (
+    'its workers must start: a script must begin its work under `if __name__ == "__main__":`, '
+    "and a policy be made of functions of a module, or of a script, that workers can import"
+)
 _NO_FACTORY = "; an executor that breaks can be made anew if it is given as a factory"
 
 
@@ -74,6 +81,23 @@ class Workers:
         self.executor = _made(self._make)
         return True
 
+    def restarted(self, policies: Iterable[Policy]) -> bool:
+        """Put fresh workers in place of broken ones; False if there is no way to make them.
+
+        Raises
+        ------
+        ParameterError
+            If they end before they have anything to do but to know `policies`.
+        """
+        own = tuple(policies)
+        for _ in range(_DEATHS):
+            if not self.renewed():
+                return False
+            with suppress(RuntimeError):  # broken again, or not to be begun where we are
+                self.executor.submit(_nothing, own).result(_START_SECONDS)
+                return True
+        raise ParameterError("executor", type(self.executor).__name__, _NO_START)
+
     @property
     def gone(self) -> bool:
         """Whether a cluster has left us; dask tells nobody who waits for a future."""
@@ -100,6 +124,10 @@ class Workers:
     @property
     def _processes(self) -> list[BaseProcess]:
         return list((getattr(self.executor, "_processes", None) or {}).values())
+
+
+def _nothing(policies: tuple[Policy, ...]) -> None:
+    """Do what any worker can that starts, and that can import what policies are made of."""
 
 
 def _made(factory: Callable[[], Executor]) -> Executor:
@@ -170,8 +198,9 @@ class _Flight:
             if _died(future):
                 dead.append((job, reason_of(_error_of(future))))
             else:
-                yield from self._learned(job, future.result())
-        renewed = not broken or self._workers.renewed()
+                yield from self._learned(job, _answer(future, job))
+        own = dict.fromkeys(policy for job, _ in dead for policy, _ in job.policies)
+        renewed = not broken or self._workers.restarted(own)
         for job, reason in dead:
             yield from (
                 self._judged(job, deaths, reason) if renewed else _lost(job, reason + _NO_FACTORY)
@@ -212,6 +241,17 @@ class _Flight:
 
 def _lost(job: Job, reason: str) -> Iterator[Outcome]:
     return ((point, reason) for point in job.points)
+
+
+def _answer(future: Future[Answer], job: Job) -> Answer:
+    try:
+        return future.result()
+    except (AttributeError, PicklingError) as error:  # of functions within functions
+        if not job.policies:
+            raise
+        names = ", ".join(policy.name for policy, _ in job.policies)
+        requirement = f"must be made of functions of a module to reach other processes ({error})"
+        raise ParameterError("policy", names, requirement) from error
 
 
 def _broken(why: object) -> Future[Answer]:

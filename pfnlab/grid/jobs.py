@@ -40,7 +40,7 @@ class Job:
     reference: Reference
     points: Sequence[Point]
     n_groups: int = 1  # of points that share a pass
-    policies: tuple[Policy, ...] = ()
+    policies: tuple[tuple[Policy, str], ...] = ()  # of the user's own, and what each means
     n_sharing: int = 1
     deaths: int = 0  # of workers that had nothing but this job
 
@@ -53,15 +53,25 @@ class Job:
 
 def work(job: Job) -> Answer:
     """Replay a job: what a worker does."""
-    for policy in job.policies:
-        if policy.name not in REGISTERED:
-            register(policy)
+    for policy, meant in job.policies:
+        _take(policy, meant)
     with _KEEPING:
         trace, known = _drawn(job.reference, job.points[0].region)
     started = time.perf_counter()
     outcomes = attempt(trace, job.points, known, lambda region: rows_of(region, 1, job.n_sharing))
     found = [(point.index, outcome) for point, outcome in outcomes]
     return Answer(found, time.perf_counter() - started)
+
+
+#: What the policies mean that came with jobs: a worker that lives on gets others of their names.
+_taken: dict[str, str] = {}
+
+
+def _take(policy: Policy, meant: str) -> None:
+    """Register a policy, unless it is there: another copy of it would be compiled anew."""
+    if REGISTERED.get(policy.name) is not policy and _taken.get(policy.name) != meant:
+        register(policy)
+        _taken[policy.name] = meant
 
 
 def attempt(

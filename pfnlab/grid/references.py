@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from pfnlab.errors import ParameterError, TraceError
+from pfnlab.errors import FileError, ParameterError, TraceError
+from pfnlab.files import named
 from pfnlab.grid.drawing import Source
 from pfnlab.native import load_native, mapped, save
 from pfnlab.params import Params
 from pfnlab.placement import How
+from pfnlab.replayable import Evidence
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Placement, Trace
 from pfnlab.workloads import Spec
@@ -43,6 +46,8 @@ class InFile:
     path: str
     sha256: str
     stream: bool
+    name: str  # as it is called here, whatever its file says
+    evidence: Evidence
     how: How | None = None  # of its placement, if it has one
     tenants: int = 1
 
@@ -58,6 +63,7 @@ class InFile:
         trace = load_native(path, stream=True) if self.stream else mapped(path)
         if trace.digest() != self.sha256:
             raise TraceError(f"{path}: its events must be those that the sweep began with")
+        trace = replace(trace, name=self.name, evidence=self.evidence)
         if self.how is None or isinstance(trace, StreamedTrace):
             return trace
         return replace(trace, placement=Placement(trace, self.how, self.tenants))
@@ -92,7 +98,8 @@ class Spool:
             return replace(self._kept(placed.origin), how=placed.how, tenants=placed.tenants)
         trace = source.trace(params)
         if isinstance(trace, StreamedTrace):
-            return InFile(str(trace.source.path.resolve()), trace.digest(), stream=True)
+            path = str(trace.source.path.resolve())
+            return InFile(path, trace.digest(), True, trace.name, trace.evidence)
         if isinstance(trace, Trace):
             return self._kept(trace)
         requirement = "must give a Trace or a StreamedTrace to be replayed by other processes"
@@ -100,10 +107,25 @@ class Spool:
 
     def _kept(self, trace: Trace) -> InFile:
         digest = trace.digest()
-        folder = self._folder / f"{digest[:32]}"
+        folder = self._folder / digest[:32]
+        if folder.exists() and not _holds(folder, digest):
+            with named(folder):
+                shutil.rmtree(folder)
         if not folder.exists():
-            save(trace, folder)
-        return InFile(str(folder), digest, stream=False)
+            try:
+                save(trace, folder)
+            except FileError:
+                if not folder.exists():  # else another sweep was faster
+                    raise
+        return InFile(str(folder), digest, False, trace.name, trace.evidence)
+
+
+def _holds(folder: Path, digest: str) -> bool:
+    """Whether a folder of an earlier sweep still has the events that it was made of."""
+    try:
+        return mapped(folder).digest() == digest
+    except (TraceError, OSError, ValueError):
+        return False
 
 
 def identity(source: Source, params: Params) -> str:
@@ -113,8 +135,7 @@ def identity(source: Source, params: Params) -> str:
     """
     if isinstance(source, Spec):
         return repr(source)
-    about = f"{source.name} {source.evidence}"
     placement = getattr(source, "placement", None)
-    if placement is not None:
-        return f"{about} {placement.origin.digest()} {placement.how} {placement.tenants}"
-    return f"{about} {source.trace(params).digest()}"
+    trace = placement.origin if placement else source.trace(params)
+    placed = (placement.how, placement.tenants) if placement else ()
+    return repr((trace.name, trace.evidence, trace.digest(), *placed))

@@ -9,7 +9,6 @@ all parts the rows whose keys are its own, and replays what is missing.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import queue
 import threading
@@ -17,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pfnlab.errors import FileError, ParameterError
+from pfnlab.errors import FileError
 from pfnlab.files import check_writable, named, whole_file
 from pfnlab.grid.axes import Point
 from pfnlab.grid.rows import Row, columns_of
-from pfnlab.own_policy import PARTS, REGISTERED
+from pfnlab.own_policy import REGISTERED, meaning
 
 Keys = npt.NDArray[np.bytes_]
 Found = tuple[npt.NDArray[np.intp], dict[str, npt.NDArray[Any]]]
@@ -192,26 +191,17 @@ def keyed(about: str) -> Callable[[Point], bytes]:
     """Return what makes keys of points whose rows depend on `about` and the code that counts."""
     start = hashlib.blake2b(f"{code_version()} {about}".encode(), digest_size=KEY_BYTES)
 
+    @cache
+    def does(policy: str) -> bytes:
+        return meaning(REGISTERED[policy]).encode() if policy in REGISTERED else b""
+
     def key(point: Point) -> bytes:
         own = start.copy()
         own.update(repr((point.params, point.share, point.value)).encode())
-        own.update(_policy_source(point.params.policy).encode())
+        own.update(does(point.params.policy))
         return own.digest()
 
     return key
-
-
-def _policy_source(name: str) -> str:
-    """Return what a policy of the user's own does, as text; nothing for one of pfnlab's."""
-    if name not in REGISTERED:
-        return ""
-    policy = REGISTERED[name]
-    try:
-        parts = [inspect.getsource(getattr(policy, part)) for part in PARTS]
-    except (OSError, TypeError):
-        requirement = "must have functions whose source can be read, to be kept in a store"
-        raise ParameterError("policy", name, requirement) from None
-    return repr((parts, policy.columns, policy.scalars))
 
 
 @lru_cache(maxsize=1)
