@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-import numpy as np
-
 from pfnlab.errors import ParameterError
 
 #: Victim orders that come with pfnlab; no policy of a user takes one of these names.
@@ -162,6 +160,6 @@ def _of_code(code: CodeType) -> Any:
 def _of_value(value: object, around: tuple[object, ...]) -> Any:
     if isinstance(value, ModuleType | type):
         return value.__name__
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # numpy's, which is not loaded here
+        return str(value.dtype), getattr(value, "shape", ()), value.tobytes()
     return _of_function(value, around) if callable(value) else value
