@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from pfnlab import own_policy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,3 +30,12 @@ settings.load_profile("pfnlab")
 def root() -> Path:
     """Root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def own_policies() -> Iterator[None]:
+    """Forget a test's own policies, which sliders and refusals would name."""
+    before = dict(own_policy.REGISTERED)
+    yield
+    own_policy._registered.clear()
+    own_policy._registered.update(before)

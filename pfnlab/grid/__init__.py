@@ -29,7 +29,7 @@ from pfnlab.grid.cutting import Cutter, Group, looks_up_only, passes, windows
 from pfnlab.grid.drawing import Drawn, Source, drawn
 from pfnlab.grid.estimating import Estimate, estimate
 from pfnlab.grid.executing import Workers, run
-from pfnlab.grid.jobs import Outcome, attempt
+from pfnlab.grid.jobs import Outcome, attempt, forget
 from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.grid.recalling import attributes
 from pfnlab.grid.references import Spool, identity
@@ -271,7 +271,8 @@ class _Sweep:
         workers = Workers(executor)
         folder = self.store.folder / "traces" if self.store else None
         lookups_only = cache(partial(looks_up_only, self.source))
-        with Spool(folder) as spool, closing(workers):
+        with Spool(folder) as spool, closing(workers), ExitStack() as stack:
+            stack.callback(forget)  # of executors whose threads are ours
             groups = passes(self._left(), lookups_only)
             refer = partial(spool.refer, self.source)
             yield from run(Cutter(groups, refer, workers.sharing), workers)

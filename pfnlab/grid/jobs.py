@@ -112,6 +112,13 @@ def reason_of(error: BaseException) -> str:
 _KEEPING = Lock()
 
 
+def forget() -> None:
+    """Let go of the trace that was replayed last, and of its file."""
+    with _KEEPING:
+        _drawn.cache_clear()
+        _opened.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _opened(reference: Any) -> Source:
     source: Source = reference.source()
