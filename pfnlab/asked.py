@@ -6,7 +6,6 @@ notebook say the same thing the same way.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ import pandas as pd
 
 from pfnlab.costs import DEFAULT_PRESET, costs_of
 from pfnlab.errors import ParameterError, near
-from pfnlab.frames import ATTRIBUTE, write_frame
+from pfnlab.frames import write_frame
 from pfnlab.grid import (
     AXES,
     SHARES,
@@ -31,6 +30,7 @@ from pfnlab.grid import (
     sweep,
 )
 from pfnlab.grid.axes import REGION, Grid
+from pfnlab.grid.recalling import flat, remembered
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.regions import Region
@@ -91,11 +91,9 @@ class Request:
 
     def effective(self) -> dict[str, Any]:
         """Return every parameter by its name, as a person would type it."""
-        shown = {name: _shown(name, getattr(self.params, name)) for name in PARAMETERS}
         source = self.texts[0] if len(self.texts) == 1 else list(self.texts)
         run = {"source": source, "costs": self.costs, "out": self.out}
-        swept = {name: [_shown(name, v) for v in self.axes.get(name, [])] for name in AXES}
-        return shown | run | {f"{name}_axis": values for name, values in swept.items()}
+        return flat(self.params, self.axes, run)
 
     def sweep(
         self, params: Params | None = None, *, executor: Any = None, store: Any = None
@@ -146,8 +144,7 @@ class Request:
         filled = [frame for frame in frames if len(frame)]
         frame = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
         if self.texts:
-            about = {"request": self.effective(), "digests": dict(self.digests)}
-            frame.attrs[ATTRIBUTE] = json.dumps(about)  # pandas copies what is no text all the time
+            frame.attrs.update(remembered(self.effective(), self.digests))
         return frame
 
     def check_sources(self) -> None:
@@ -298,9 +295,3 @@ def _value(name: str, value: Any) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         raise ParameterError(name, value, "must be a number above 0") from None
-
-
-def _shown(name: str, value: Any) -> Any:
-    """Write a size with its unit; all else is written as it is."""
-    parameter = PARAMETERS.get(name)
-    return parameter.show(value) if parameter and parameter.unit == "bytes" else value

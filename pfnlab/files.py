@@ -78,15 +78,15 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def named(target: Path) -> Iterator[None]:
-    """Say which file could not be written; libraries name their temporary one, or none."""
+def named(target: Path, done: str = "written") -> Iterator[None]:
+    """Say which file could not be written, or read; libraries name a temporary one, or none."""
     try:
         yield
     except FileError:
         raise
     except OSError as error:
         why = error.strerror or str(error)
-        raise FileError(f"{target}: can't be written ({why})") from error
+        raise FileError(f"{target}: can't be {done} ({why})") from error
 
 
 def sync(path: Path) -> None:

@@ -19,8 +19,8 @@ import pfnlab
 from pfnlab import cli
 from pfnlab.cli import main
 from pfnlab.reality.limits import why_no_twin
+from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet
 
-PFNLAB = [sys.executable, "-m", "pfnlab"]
 HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pyarrow")
 
 
@@ -100,16 +100,8 @@ def test_a_full_disk_is_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_closed_pipe_is_quiet(root: Path) -> None:
-    with subprocess.Popen(
-        [*PFNLAB, "trace", "head", str(root / "data/traces/pgbench.parquet"), "-n", "200000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as started:  # fmt: skip
-        assert started.stdout is not None
-        assert started.stderr is not None
-        started.stdout.readline()
-        started.stdout.close()
-        assert started.stderr.read() == b""
-        assert started.wait(60) == 0
+    pgbench = str(root / "data/traces/pgbench.parquet")
+    check_a_closed_pipe_is_quiet("trace", "head", pgbench, "-n", "200000")
 
 
 @pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))

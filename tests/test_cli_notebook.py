@@ -18,8 +18,8 @@ import pytest
 import pfnlab
 from pfnlab import asked, frames, headless
 from pfnlab.cli import main
+from tests.commands import PFNLAB, complaint
 
-PFNLAB = [sys.executable, "-m", "pfnlab"]
 #: Small, and every way has its trap: 1e-1 is text in YAML, and a granule is above a chunk.
 GRID = """\
 source: [zipf:n_events=2000, data/traces/sqlite.parquet]
@@ -136,10 +136,7 @@ def test_bad_runs_are_refused_before_a_kernel_is_started(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(headless.Kernels, "execute", None)
-    assert main(["notebook", "run", *words]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in complaint(["notebook", "run", *words], capsys)
     assert not list(tmp_path.iterdir())
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,14 @@ from pfnlab.cli import main
 from pfnlab.frames import ATTRIBUTE, read_rows, write_frame
 from pfnlab.grid import SweepInterrupted
 from pfnlab.grid.outcomes import Failed
+from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet, complaint
 
-PFNLAB = [sys.executable, "-m", "pfnlab"]
 SMALL = "softirq:300"
 
 
 def said(words: list[str], capsys: pytest.CaptureFixture[str], status: int = 0) -> str:
     assert main(words) == status
     return capsys.readouterr().out
-
-
-def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a refusal says, in one line and with nothing on stdout."""
-    try:
-        assert main(words) == 2
-    except SystemExit as stop:
-        assert stop.code == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    return captured.err.splitlines()[-1]
 
 
 # --- schemes -------------------------------------------------------------------------------------
@@ -310,14 +297,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     write_frame(frame, paths[0])
     write_frame(frame.assign(faults=2), paths[1])
-    words = [*PFNLAB, "compare", *map(str, paths), "--most", "30000"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
-        assert started.stdout is not None
-        assert started.stderr is not None
-        started.stdout.readline()
-        started.stdout.close()
-        assert started.stderr.read() == b""
-        assert started.wait(60) == 0
+    check_a_closed_pipe_is_quiet("compare", *map(str, paths), "--most", "30000")
 
 
 # --- report --------------------------------------------------------------------------------------

@@ -22,10 +22,12 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab.grid import cutting, executing
+from pfnlab.grid import cutting, executing, jobs
+from pfnlab.grid.axes import Grid
+from pfnlab.grid.references import InFile
 from pfnlab.params import Params
 from pfnlab.workloads import WORKLOADS
-from tests import driver, poison
+from tests import driver, kill_points, poison
 
 PARAMS = Params(region_bytes="1TiB")
 AXES: dict[str, Any] = {
@@ -209,19 +211,20 @@ def test_a_changed_trace_under_the_same_name_is_refused(tmp_path: Path, pool: Ex
 
 
 def test_what_shares_a_pass_stays_in_one_job() -> None:
-    seen: list[Any] = []
-    trace = pfnlab.Trace(np.arange(1000))
     axes: dict[str, Any] = {
         "policy": ["lru", "lra", "clock"],
         "chunk_bytes": ["4KiB"],
         "threshold_fraction": list(np.linspace(0.001, 1, 100)),
     }
-    groups = list(cutting.passes(pfnlab.grid.axes.Grid(PARAMS, axes).sharing(), lambda _: True))
-    seen = [len(group) for group in groups]
-    assert seen == [100, 64, 36, *[1] * 100]
-    groups = list(cutting.passes(pfnlab.grid.axes.Grid(PARAMS, axes).sharing(), lambda _: False))
+    groups = list(cutting.passes(Grid(PARAMS, axes).sharing(), lambda _: True))
+    assert [len(group) for group in groups] == [100, 64, 36, *[1] * 100]
+    priced = Grid(
+        PARAMS, axes | {"n_cpus": [2, 64]}
+    )  # CPUs change no count: the passes are the same
+    groups = list(cutting.passes(priced.sharing(), lambda _: True))
+    assert [len(group) for group in groups] == [200, 128, 72, *[2] * 100]
+    groups = list(cutting.passes(Grid(PARAMS, axes).sharing(), lambda _: False))
     assert [len(group) for group in groups] == [1] * 300
-    assert trace
 
 
 # ---- workers that die
@@ -239,6 +242,38 @@ def test_a_worker_that_is_killed_costs_nothing(
     frame = pfnlab.sweep(spec, PARAMS, executor=pfnlab.processes(2), **BATCHES)
     pd.testing.assert_frame_equal(frame, here)
     assert not once.exists()
+
+
+def test_workers_look_at_what_they_open(tmp_path: Path) -> None:
+    """On another machine another file may stand under the path that a job names."""
+    path = tmp_path / "trace"
+    trace = pfnlab.Trace(np.arange(1000))
+    pfnlab.save(trace, path)
+    for stream in (False, True):
+        good = InFile(str(path), trace.digest(), stream, "mine", "proxy")
+        assert good.source().trace(PARAMS).digest() == trace.digest()
+        with pytest.raises(pfnlab.TraceError, match="must be those that the sweep began with"):
+            InFile(str(path), "0" * 64, stream, "mine", "proxy").source()
+
+
+def test_workers_with_other_code_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their rows would be kept, and taken, for those of this code."""
+    monkeypatch.setattr(jobs, "code_version", lambda: "another")
+    with (
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(pfnlab.ParameterError, match="must run the same pfnlab as this sweep"),
+    ):
+        pfnlab.sweep(pfnlab.Trace(np.arange(10)), PARAMS, executor=threads)
+
+
+def test_who_was_there_when_another_killed_is_not_blamed(
+    working: Any, trace: pfnlab.Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of a point each: several are with the workers when the poisoned one kills them."""
+    working(poison.kills_always)
+    monkeypatch.setattr(cutting, "TARGET_SECONDS", 0.0)
+    with pytest.raises(pfnlab.PointError, match="1 of 32 points failed"):
+        pfnlab.sweep(trace, PARAMS, executor=pfnlab.processes(2), **BATCHES)
 
 
 @pytest.mark.parametrize("store", [False, True])
@@ -403,10 +438,7 @@ def test_ctrl_c_ends_the_workers_and_says_nothing_else(root: Path, tmp_path: Pat
     assert (process.returncode, err) == (0, "")
     assert int(out) > 0
     assert time.monotonic() - started < 30  # not the hours that the grid would take
-    members = ["pgrep", "-g", str(process.pid)]
-    while subprocess.run(members, capture_output=True, check=False).stdout:
-        assert time.monotonic() - started < 30
-        time.sleep(0.05)
+    assert group_is_gone(process.pid, 30)
 
 
 @pytest.mark.parametrize("executor", [0, -1, 1.5, True, "threads"])
@@ -415,3 +447,39 @@ def test_what_is_no_executor_is_refused(executor: Any) -> None:
         pfnlab.sweep(pfnlab.Trace(np.arange(3)), executor=executor)
     with pytest.raises(pfnlab.ParameterError, match=r"must return a concurrent\.futures"):
         pfnlab.sweep(pfnlab.Trace(np.arange(3)), executor=lambda: executor)
+
+
+# ---- what is left behind
+
+
+def group_is_gone(pid: int, within_seconds: float) -> bool:
+    """Whether no process of a group is left after a while."""
+    ends = time.monotonic() + within_seconds
+    while subprocess.run(["pgrep", "-g", str(pid)], capture_output=True, check=False).stdout:
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_workers_end_with_a_driver_that_is_killed_alone(tmp_path: Path) -> None:
+    process = kill_points.start(tmp_path, "processes")
+    while not (tmp_path / "log").exists():
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert group_is_gone(process.pid, 30)
+
+
+def test_a_script_without_its_guard_is_told_so(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy, pfnlab\n"
+        "pfnlab.sweep(pfnlab.Trace(numpy.arange(9)), executor=pfnlab.processes(1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)], env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -292,3 +297,32 @@ def test_an_estimate_takes_any_source(stream: bool, root: Path) -> None:
     assert (found.n_points, found.n_passes, found.n_events) == (3, 3, len(trace))
     with pytest.raises(pfnlab.ParameterError, match="chunk_byte"):
         grid.estimate(trace, axes={"chunk_byte": [1]})
+
+
+COMPILING = """
+import numpy, sys, pfnlab
+trace, sweep = pfnlab.Trace(numpy.arange(10**6)), pfnlab.sweep
+print("begins", flush=True)
+try:
+    sweep(trace, policy=["lru", "clock", "sieve"] * 500, batch_chunks=[2, 3])
+except pfnlab.SweepInterrupted as stop:
+    print("ends", flush=True)
+"""
+
+
+@pytest.mark.parametrize("after_seconds", [0.3, 1.0, 2.0, 3.0])
+def test_an_interrupt_is_heard_while_kernels_are_compiled(
+    after_seconds: float, tmp_path: Path, root: Path
+) -> None:
+    """The compiler's callbacks swallow it: then it must come again, and fail nothing else."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", COMPILING], cwd=root, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    with started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "begins\n"
+        time.sleep(after_seconds)
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=60)
+    assert (out, err) == ("ends\n", "")

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import engine
-from pfnlab.grid import rows, store
+from pfnlab.grid import rows, store, versions
 from pfnlab.grid.axes import Grid
 from tests import driver, kill_points
 
@@ -108,7 +108,7 @@ def test_the_code_version_is_that_of_what_counts(tmp_path: Path) -> None:
     """An edit of a kernel changes it, one of a figure does not."""
     package = tmp_path / "pfnlab"
     shutil.copytree(Path(pfnlab.__file__).parent, package)
-    program = "from pfnlab.grid.store import code_version; print(code_version())"
+    program = "from pfnlab.grid.versions import code_version; print(code_version())"
 
     def version() -> str:
         command = [sys.executable, "-c", program]
@@ -130,7 +130,7 @@ def test_only_what_stands_above_the_grid_counts_nothing(root: Path) -> None:
     contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
     (layers,) = (c["layers"] for c in contracts["contracts"] if c["id"] == "layers")
     above = layers[: layers.index("(grid)")]
-    assert sorted(re.findall(r"\w+", " ".join(above))) == sorted(store._ABOVE)
+    assert sorted(re.findall(r"\w+", " ".join(above))) == sorted(versions._ABOVE)
 
 
 def test_a_policy_of_ones_own_is_known_by_its_source(tmp_path: Path, replayed: list[int]) -> None:
@@ -209,17 +209,62 @@ def test_a_deleted_part_is_reported_once_and_repaired(tmp_path: Path, replayed: 
 
 
 def test_a_list_of_parts_cut_in_the_middle_is_no_obstacle(tmp_path: Path) -> None:
+    """A kill may do it; the parts that are noted after it are missed all the same."""
     first = swept(tmp_path)
     names = tmp_path / "parts.txt"
-    names.write_text(names.read_text()[:-20])
+    names.write_text(names.read_text().rstrip()[:-5])
     pd.testing.assert_frame_equal(swept(tmp_path), first)
+    before = parts(tmp_path)
+    swept(tmp_path, batch_chunks=[77])
+    (late,) = set(parts(tmp_path)) - set(before)
+    late.unlink()
+    with pytest.warns(pfnlab.StoreWarning, match=f"{late.name} is gone; its 2 points"):
+        swept(tmp_path)
 
 
-def test_a_folder_that_is_a_file_is_refused(tmp_path: Path, replayed: list[int]) -> None:
+def test_what_can_be_no_folder_is_refused(tmp_path: Path, replayed: list[int]) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(pfnlab.FileError, match="file: can't be written, it must be a folder"):
         swept(tmp_path / "file")
+    with pytest.raises(pfnlab.FileError, match=r"xxx: can't be written \(File name too long\)"):
+        swept(tmp_path / ("x" * 300))
+    with pytest.raises(pfnlab.ParameterError, match="store='': must name a folder"):
+        pfnlab.sweep(small(), PARAMS, store="", **AXES)
     assert not replayed
+
+
+def test_a_part_that_can_not_be_read_now_is_left_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files are no damage."""
+    first = swept(tmp_path)
+
+    def busy(self: Path) -> bytes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", busy)
+        with pytest.raises(pfnlab.FileError, match=r"can't be read \(Too many open files\)"):
+            swept(tmp_path)
+    pd.testing.assert_frame_equal(swept(tmp_path), first)
+
+
+def test_a_store_that_can_not_be_written_says_what_it_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another sweep's part is gone: this one's rows are there, and nothing need be written."""
+    first = swept(tmp_path)
+    before = parts(tmp_path)
+    swept(tmp_path, batch_chunks=[77])
+    (other,) = set(parts(tmp_path)) - set(before)
+    other.unlink()
+
+    def read_only(self: Any, line: str) -> None:
+        raise pfnlab.FileError("parts.txt: can't be written (Read-only file system)")
+
+    monkeypatch.setattr(store.Store, "_note", read_only)
+    with pytest.warns(pfnlab.StoreWarning, match="is gone"):
+        pd.testing.assert_frame_equal(swept(tmp_path), first)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_a_replay(

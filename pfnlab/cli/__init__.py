@@ -18,8 +18,8 @@ from importlib import import_module
 from typing import NoReturn
 
 import pfnlab
-from pfnlab.cli.interrupts import interrupts_kept
 from pfnlab.errors import FileError, PfnlabError, near
+from pfnlab.interrupts import interrupts_kept
 
 #: Every command and its line of help; ``trace info`` is in the module ``trace_info``.
 COMMANDS: dict[str, str] = {

@@ -35,6 +35,7 @@ from pfnlab.grid.recalling import attributes
 from pfnlab.grid.references import Spool, identity
 from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
+from pfnlab.interrupts import interrupts_kept
 from pfnlab.memory import check_fits
 from pfnlab.params import Params
 
@@ -131,7 +132,8 @@ def sweep(
     job.resume()
     told = attributes(source, grid.params, axes, costs)
     try:
-        job.replay()
+        with interrupts_kept():
+            job.replay()
     except KeyboardInterrupt:
         raise SweepInterrupted(job.table.frame(chosen, told), job.n_points) from None
     except FileError as error:

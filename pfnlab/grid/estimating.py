@@ -76,7 +76,11 @@ def estimate(
     n_points = sum(1 for _ in grid)
     every = list(passes(grid.sharing(), cache(partial(looks_up_only, source))))
     chosen = [every[place] for place in _spread(len(every))]
-    sampled = [_Sampled.of(source, group) for group in chosen]
+    samples: dict[tuple[int | str, ...], tuple[Trace, int]] = {}
+    for first, *_ in chosen:
+        if first.region not in samples:
+            samples[first.region] = _sample(source, first.params)
+    sampled = [_Sampled(*samples[group[0].region], group) for group in chosen]
     n_events, at_once = sampled[0].n_events, min(n_workers, len(every))
     tables = max(each.table_bytes() for each in sampled)
     return Estimate(
@@ -104,15 +108,6 @@ class _Sampled:
     n_events: int
     points: list[Point]
 
-    @classmethod
-    def of(cls, source: Source, points: list[Point]) -> _Sampled:
-        params = points[0].params
-        if isinstance(source, Spec):
-            short = source.replace(n_events=min(source.n_events, _SAMPLE_EVENTS))
-            return cls(short.trace(params), source.n_events, points)
-        whole = source.trace(params)
-        return cls(_beginning(whole, params), len(whole), points)
-
     def seconds(self) -> float:
         """Time of the pass over all events: a straight line through those over two samples."""
         short = _cut(self.trace, len(self.trace) // _SHORTER)
@@ -135,6 +130,15 @@ class _Sampled:
         """Bytes of the events in memory."""
         an_event = sum(column.itemsize for column in self.trace.columns().values())
         return an_event * self.n_events
+
+
+def _sample(source: Source, params: Params) -> tuple[Trace, int]:
+    """Return the first events of a source in a region, and how many there are in all."""
+    if isinstance(source, Spec):
+        short = source.replace(n_events=min(source.n_events, _SAMPLE_EVENTS))
+        return short.trace(params), source.n_events
+    whole = source.trace(params)
+    return _beginning(whole, params), len(whole)
 
 
 def _beginning(trace: Replayable, params: Params) -> Trace:

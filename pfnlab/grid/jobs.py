@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from pfnlab.errors import PfnlabError, TraceError
+from pfnlab.errors import ParameterError, PfnlabError, TraceError
 from pfnlab.grid.axes import REGION, Point
 from pfnlab.grid.drawing import Drawn, Source
 from pfnlab.grid.references import Reference
 from pfnlab.grid.rows import Row, rows_of
+from pfnlab.grid.versions import code_version
 from pfnlab.own_policy import REGISTERED, Policy, register
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 
 _Kept = tuple[Replayable, dict[int, int]]
-
 
 #: A point, and its row or why it has none.
 Outcome = tuple[Point, Row | str]
@@ -42,6 +42,7 @@ class Job:
     n_groups: int = 1  # of points that share a pass
     policies: tuple[tuple[Policy, str], ...] = ()  # of the user's own, and what each means
     n_sharing: int = 1
+    version: str = field(default_factory=code_version)  # of the code that cut it
     deaths: int = 0  # of workers that had nothing but this job
 
     def halves(self) -> tuple[Job, Job]:
@@ -52,7 +53,16 @@ class Job:
 
 
 def work(job: Job) -> Answer:
-    """Replay a job: what a worker does."""
+    """Replay a job: what a worker does.
+
+    Raises
+    ------
+    ParameterError
+        If this process runs other code than the one that sent it: then it might count otherwise.
+    """
+    if job.version != code_version():
+        requirement = "its workers must run the same pfnlab as this sweep, to the last line"
+        raise ParameterError("executor", "a worker", requirement)
     for policy, meant in job.policies:
         _take(policy, meant)
     with _KEEPING:

@@ -18,6 +18,8 @@ from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 from pfnlab.workloads import Spec
 
+Named = dict[str, Any]
+
 
 def attributes(
     source: Source,
@@ -33,13 +35,22 @@ def attributes(
     text = _text_of(source, "region_bytes" in axes)
     if text is None or not (costs is None or isinstance(costs, str)):
         return {}
-    shown = {name: PARAMETERS[name].show(value) if PARAMETERS[name].unit == "bytes" else value
-             for name, value in params.as_dict().items()}  # fmt: skip
-    swept = {f"{name}_axis": [_plain(v) for v in axes.get(name, ())] for name in AXES}
-    request = {**shown, "source": text, "costs": costs, "out": None, **swept}
+    run = {"source": text, "costs": costs, "out": None}
     read = source.placement.origin if isinstance(source, Trace) and source.placement else source
     digests = {text: read.digest()} if isinstance(read, Trace | StreamedTrace) else {}
-    return {ATTRIBUTE: json.dumps({"request": request, "digests": digests})}
+    return remembered(flat(params, axes, run), digests)
+
+
+def flat(params: Params, axes: Mapping[str, Sequence[Any]], run: Mapping[str, Any]) -> Named:
+    """Return every parameter by its name in a parameter file, as a person would type it."""
+    fields = {name: _shown(name, value) for name, value in params.as_dict().items()}
+    swept = {f"{name}_axis": [_shown(name, v) for v in axes.get(name, ())] for name in AXES}
+    return {**fields, **run, **swept}
+
+
+def remembered(request: Named, digests: Mapping[str, str]) -> dict[str, str]:
+    """Return what ``DataFrame.attrs`` keeps: text, for pandas copies all else again and again."""
+    return {ATTRIBUTE: json.dumps({"request": request, "digests": dict(digests)})}
 
 
 def _text_of(source: Source, placed: bool) -> str | None:
@@ -56,5 +67,9 @@ def _text_of(source: Source, placed: bool) -> str | None:
     return file_of(placement.origin) if placed and placement.how == "spread" else None
 
 
-def _plain(value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
+    """Write a size with its unit; all else is written as it is."""
+    parameter = PARAMETERS.get(name)
+    if parameter is not None and parameter.unit == "bytes":
+        return parameter.show(parameter.parse(value))
     return value.item() if isinstance(value, np.generic) else value

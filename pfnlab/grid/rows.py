@@ -83,7 +83,6 @@ class Table:
     def frame(self, costs: Costs | None, attributes: Mapping[str, str]) -> pd.DataFrame:
         """Return the rows that are there, in the order of their points."""
         every = self.there.all()
-        # One column after another, each let go of once it is in the frame.
         columns = {n: c if every else c[self.there] for n, c in self._columns.items()}
         frame = pd.DataFrame(columns, copy=False)
         frame = priced(frame, costs) if costs and len(frame) else frame

@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pfnlab.errors import FileError
+from pfnlab.errors import FileError, ParameterError
 from pfnlab.files import check_writable, named, whole_file
 from pfnlab.grid.axes import Point
 from pfnlab.grid.rows import Row, columns_of
+from pfnlab.grid.versions import code_version
 from pfnlab.own_policy import REGISTERED, meaning
 
 Keys = npt.NDArray[np.bytes_]
@@ -38,12 +39,6 @@ KEY_BYTES = 16
 _KEY, _GONE = "point_key", "gone"
 #: What comes within this time goes into one part: a crash costs so much, and no more.
 _GATHER_SECONDS = 0.1
-#: Packages and modules above the grid: what changes in them changes no counter.
-_ABOVE = (
-    *("__main__", "advice", "alternatives", "asked", "chapters", "claims", "cli", "demo"),
-    *("figures", "headless", "named", "notebooks", "parameter_files", "portrait", "reality"),
-    *("report", "studies", "widgets"),
-)
 
 
 class StoreWarning(UserWarning):
@@ -60,9 +55,12 @@ class Store:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        if not os.fspath(folder):
+            raise ParameterError("store", folder, "must name a folder")
         self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise FileError(f"{self.folder}: can't be written, it must be a folder")
+        with named(self.folder):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise FileError(f"{self.folder}: can't be written, it must be a folder")
         self._parts = self.folder / "parts"
         self._list = self.folder / "parts.txt"  # what was written, so that a loss is noticed
 
@@ -71,9 +69,11 @@ class Store:
         own, own_place = np.unique(keys, return_inverse=True)
         self._report_lost()
         for path in sorted(self._parts.glob("*.parquet")):
+            if (data := _bytes_of(path)) is None:
+                continue
             try:
-                table = _read(path)
-            except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+                table = _parsed(path, data)
+            except (pa.ArrowException, KeyError, ValueError) as error:
                 self._set_aside(path, error)
                 continue
             row_of = np.full(len(own), -1)
@@ -112,7 +112,7 @@ class Store:
 
     def _note(self, line: str) -> None:
         with named(self._list), self._list.open("a") as file:
-            file.write(f"{line}\n")
+            file.write(f"\n{line}\n")  # a line that a kill cut off stays apart
 
     def _report_lost(self) -> None:
         """Say which parts are gone, once each."""
@@ -121,12 +121,13 @@ class Store:
         for name, n_points in parts.items():
             if n_points != _GONE and not (self._parts / name).exists():
                 _warn(f"{self._parts / name} is gone; its {n_points} points are replayed again")
-                self._note(f"{name} {_GONE}")
+                with suppress(FileError):  # of a read-only folder
+                    self._note(f"{name} {_GONE}")
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         _warn(f"{path} is damaged ({why}); its points are replayed again")
-        with suppress(OSError):  # of a read-only folder
+        with suppress(OSError):  # likewise
             path.rename(path.with_suffix(".damaged"))
             self._note(f"{path.name} {_GONE}")
 
@@ -204,21 +205,18 @@ def keyed(about: str) -> Callable[[Point], bytes]:
     return key
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Return the digest of all code that a counter may depend on."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root)
-        if name.parts[0].removesuffix(".py") not in _ABOVE:
-            digest.update(f"{name.as_posix()} {path.stat().st_size}\n".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _bytes_of(path: Path) -> bytes | None:
+    """Return what is in a part, None if another sweep has just set it aside."""
+    try:
+        with named(path, "read"):
+            return path.read_bytes()
+    except FileError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
-def _read(path: Path) -> pa.Table:
-    data = path.read_bytes()
+def _parsed(path: Path, data: bytes) -> pa.Table:
     if hashlib.sha256(data).hexdigest()[:32] != path.stem:
         raise ValueError("its bytes are not those that were written")
     return pq.read_table(pa.BufferReader(data))

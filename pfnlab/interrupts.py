@@ -7,7 +7,7 @@ import sys
 from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer, main_thread
+from threading import Timer, current_thread, main_thread
 
 _AGAIN_SECONDS = 0.1
 
@@ -18,7 +18,11 @@ def interrupts_kept() -> Iterator[None]:
 
     Python can't raise through a callback from C, such as those of the compiler: it reports the
     interrupt and goes on, and what the callback left undone then fails as something else.
+    Only the main thread is interrupted, so elsewhere there is nothing to keep.
     """
+    if current_thread() is not main_thread():
+        yield
+        return
     report = sys.unraisablehook
     again: list[Timer] = []
 
