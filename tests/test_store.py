@@ -218,7 +218,7 @@ def test_a_list_of_parts_cut_in_the_middle_is_no_obstacle(tmp_path: Path) -> Non
     swept(tmp_path, batch_chunks=[77])
     (late,) = set(parts(tmp_path)) - set(before)
     late.unlink()
-    with pytest.warns(pfnlab.StoreWarning, match=f"{late.name} is gone; its 2 points"):
+    with pytest.warns(pfnlab.StoreWarning, match=f"/{late.name} is gone; its 2 points"):
         swept(tmp_path)
 
 
