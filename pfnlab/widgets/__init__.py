@@ -13,6 +13,9 @@ from pfnlab.errors import ParameterError, PfnlabError, near
 from pfnlab.figures import png
 from pfnlab.params import Parameter, Params, parameter_of
 from pfnlab.presets import Figure as Sourced
+from pfnlab.widgets.player import Player, play
+
+__all__ = ["Player", "explore", "play", "price", "steps"]
 
 Draw = Callable[[Params], Figure]
 _LAYOUT = ipywidgets.Layout(width="420px")
@@ -83,30 +86,6 @@ def _following(
     for control in controls.values():
         control.observe(redraw, names="value")
     return ipywidgets.VBox([*controls.values(), message, picture])
-
-
-def walk(draw: Callable[[int], Figure], n_events: int, first: Figure) -> ipywidgets.VBox:
-    """Return a slider over the events of some steps above the picture up to each of them.
-
-    Parameters
-    ----------
-    draw
-        Makes the picture up to an event, counted from 0.
-    n_events
-        Events that can be stepped through.
-    first
-        The picture of the last event, where the slider starts.
-    """
-    slider = ipywidgets.IntSlider(
-        value=n_events - 1, max=n_events - 1, description="event", style=_STYLE, layout=_LAYOUT
-    )
-    picture = ipywidgets.Image(value=png(first), format="png")
-
-    def redraw(change: object) -> None:
-        picture.value = png(draw(slider.value))
-
-    slider.observe(redraw, names="value")
-    return ipywidgets.VBox([slider, picture])
 
 
 def _cost_control(name: str, figure: Sourced) -> Any:
