@@ -349,22 +349,6 @@ def test_a_slider_redraws_by_the_same_function() -> None:
     assert picture.value == before
 
 
-def test_a_walk_redraws_up_to_an_event() -> None:
-    seen: list[int] = []
-
-    def draw(until: int) -> Figure:
-        seen.append(until)
-        picture = Figure(figsize=(1, 1))
-        picture.text(0, 0, str(until))
-        return picture
-
-    slider, picture = widgets.walk(draw, 5, Figure(figsize=(1, 1))).children
-    before = picture.value
-    slider.value = 2
-    assert (seen, slider.min, slider.max) == ([2], 0, 4)
-    assert picture.value != before
-
-
 def test_a_cost_slider_prices_by_the_same_function() -> None:
     seen: list[pfnlab.Costs] = []
 

@@ -13,13 +13,14 @@ import pandas as pd
 from pfnlab.figures import Film
 from pfnlab.figures.stage.moments import Kind
 
-#: What one can jump to, and how it is called among the kinds of events.
+#: What one can jump to, and how it is called.
 _JUMPS: dict[Kind, str] = {
     "fault": "fault",
     "eviction": "eviction",
-    "skip": "pin skipped",
+    "skip": "skipped pin",
     "refusal": "refusal",
 }
+_KINDS: dict[Kind, str] = {"hit": "hit", **_JUMPS, "put": "PUT"}
 _SPEEDS = {"1 event/s": 1000, "2 events/s": 500, "4 events/s": 250, "8 events/s": 125}
 #: Scenes that are drawn ahead of time, and the pause in s after each for what the user asks.
 _AHEAD, _PAUSE = 64, 0.02
@@ -103,8 +104,14 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
     def _show(self, change: object = None) -> None:
         event = self.slider.value
         self.picture.value = self.film.png(event)
-        self.status.value = self.film.told(event)
+        self.picture.tooltip = self.film.told(event)
+        self.status.value = self._said(event)
         self._draw_ahead()
+
+    def _said(self, event: int) -> str:
+        found = self.film.kinds(event)
+        names = ", ".join(name for kind, name in _KINDS.items() if kind in found)
+        return f"event {event}, the last is {len(self.film) - 1}: {names}"
 
     def _draw_ahead(self) -> None:
         """Draw what comes next, one scene whenever the kernel has nothing else to do."""

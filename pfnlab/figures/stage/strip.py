@@ -10,7 +10,7 @@ from pfnlab.figures.drawing import GREY, INK
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Tale
 
-_NAMES, _MARKS, _END, _COUNTS = 2.0, 15.0, 82.0, 84.0
+_NAMES, _MARKS, _END, _COUNTS = 2.0, 12.0, 69.0, 70.0
 _TOP, _STEP = 12.4, 1.85
 
 
@@ -48,7 +48,7 @@ def draw_lanes(axes: Axes, tale: Tale) -> None:
 def draw_strip(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw what happened up to the event, where it is, and how often each."""
     x = _x(tale, moment.event)
-    brush.box(axes, x - 0.8, 2.2, 1.6, 11.4, facecolor=brush.NOW, edgecolor=INK, lw=1,
+    brush.box(axes, x - 0.7, 2.2, 1.4, 11.4, facecolor=brush.NOW, edgecolor=INK, lw=1,
               zorder=0.5)  # fmt: skip
     for place, lane in enumerate(_LANES):
         _marks(axes, tale, place, moment.event + 1)
