@@ -64,6 +64,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self.picture.add_class("pfnlab-picture").add_class("pfnlab-picture-scene")
         self.status = ipywidgets.HTML()
         self.status.add_class("pfnlab-status")
+        self._pending: asyncio.TimerHandle | None = None
         self.slider.observe(self._show, names="value")
         self._show()
         super().__init__([self._transport(), self._jumps(), self.picture, self.status])
@@ -119,7 +120,9 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # no kernel: nobody waits either
-        loop.call_later(_PAUSE, self._draw_one)
+        if self._pending is not None:
+            self._pending.cancel()
+        self._pending = loop.call_later(_PAUSE, self._draw_one)
 
     def _draw_one(self) -> None:
         now = self.slider.value

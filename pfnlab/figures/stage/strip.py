@@ -59,6 +59,12 @@ def _x(tale: Tale, event: int) -> float:
     return _MARKS + 1 + (_END - _MARKS - 2) * event / max(len(tale.moments) - 1, 1)
 
 
+def _size(tale: Tale) -> float:
+    """Return the points of a mark, so that neighbours do not cover each other."""
+    apart = _x(tale, 1) - _x(tale, 0) if len(tale.moments) > 1 else 1.0
+    return min(5.5, max(2.0, 7.2 * apart - 1.4))
+
+
 def _every(n_events: int) -> int:
     return next(step for step in (5, 10, 50, 100, 500, 1000, 10_000) if n_events <= 16 * step)
 
@@ -68,7 +74,13 @@ def _marks(axes: Axes, tale: Tale, place: int, n_events: int, share: float = 1.0
     lane = _LANES[place]
     some = [m for m in tale.moments[:n_events] if m.added[lane.counter]]
     colour = brush.tint(lane.colour, share)
-    look: dict[str, Any] = {"ls": "", "marker": lane.marker, "mec": colour, "ms": 5.5, "mew": 1.4}
+    look: dict[str, Any] = {
+        "ls": "",
+        "marker": lane.marker,
+        "mec": colour,
+        "ms": _size(tale),
+        "mew": 1.4,
+    }
     for again, fill in ((False, colour), (True, "white")):
         xs = [_x(tale, m.event) for m in some if _again(m, lane) == again]
         if xs:

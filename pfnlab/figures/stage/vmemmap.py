@@ -111,7 +111,7 @@ def _named(axes: Axes, tale: Tale, moment: Moment, granule: int) -> None:
         look = {"color": colour, "fontweight": "bold", "zorder": 4}
         brush.words(axes, x, y - 0.23 * height, word, ha="center", **look)
     elif colour == brush.ALARM:
-        brush.cross(axes, x, y, min(width, height) / 3)
+        brush.cross(axes, x, y, min(width, height) / 3, zorder=3)
 
 
 def _happens(moment: Moment, granule: int) -> tuple[str, str]:
