@@ -339,7 +339,7 @@ def test_the_slider_shows_its_event(story: pd.DataFrame) -> None:
         player.slider.value = event
         assert player.picture.value == film.png(event)
         assert player.picture.tooltip == film.told(event)
-    assert player.status.value == "event 31, the last is 31: fault, eviction"
+    assert player.status.value == "event 31 of 31: fault, eviction"
 
 
 def test_the_last_value_wins(story: pd.DataFrame) -> None:

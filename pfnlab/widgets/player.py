@@ -112,7 +112,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
     def _said(self, event: int) -> str:
         found = self.film.kinds(event)
         names = ", ".join(name for kind, name in _KINDS.items() if kind in found)
-        return f"event {event}, the last is {len(self.film) - 1}: {names}"
+        return f"event {event} of {len(self.film) - 1}: {names}"
 
     def _draw_ahead(self) -> None:
         """Draw what comes next, one scene whenever the kernel has nothing else to do."""

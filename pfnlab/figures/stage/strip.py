@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
@@ -74,13 +74,8 @@ def _marks(axes: Axes, tale: Tale, place: int, n_events: int, share: float = 1.0
     lane = _LANES[place]
     some = [m for m in tale.moments[:n_events] if m.added[lane.counter]]
     colour = brush.tint(lane.colour, share)
-    look: dict[str, Any] = {
-        "ls": "",
-        "marker": lane.marker,
-        "mec": colour,
-        "ms": _size(tale),
-        "mew": 1.4,
-    }
+    look: brush.Look = {"ls": "", "marker": lane.marker, "mec": colour, "mew": 1.4}
+    look["ms"] = _size(tale)
     for again, fill in ((False, colour), (True, "white")):
         xs = [_x(tale, m.event) for m in some if _again(m, lane) == again]
         if xs:
