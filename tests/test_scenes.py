@@ -338,7 +338,6 @@ def test_the_slider_shows_its_event(story: pd.DataFrame) -> None:
     for event in (17, 3, 31):
         player.slider.value = event
         assert player.picture.value == film.png(event)
-        assert player.picture.tooltip == film.told(event)
     assert player.status.value == "event 31 of 31: fault, eviction"
 
 

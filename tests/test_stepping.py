@@ -211,4 +211,4 @@ def drawn_frame() -> pd.DataFrame:
 def test_the_picture_names_what_was_unmapped() -> None:
     picture = figures.mechanism(drawn_frame())
     texts = [text.get_text() for text in picture.axes[0].texts]
-    assert texts == ["unmap 0", "unmap 2", "unmap 3", "unmap 0"]
+    assert texts == ["unmapped chunk", "0", "2", "3", "0"]

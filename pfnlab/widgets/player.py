@@ -105,7 +105,6 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
     def _show(self, change: object = None) -> None:
         event = self.slider.value
         self.picture.value = self.film.png(event)
-        self.picture.tooltip = self.film.told(event)
         self.status.value = self._said(event)
         self._draw_ahead()
 

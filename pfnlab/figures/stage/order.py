@@ -28,11 +28,8 @@ def draw_ends(axes: Axes, tale: Tale) -> None:
     brush.words(axes, _AFTER + _WIDTH / 2, 52.0, "after", ha="center", color=GREY)
     _, next_to_go = _ENDS[tale.setting.policy]
     y = _height(tale, 0)
-    middle = (_BEFORE + _AFTER + _WIDTH) / 2
     below = y - _step(tale) * 0.5 - 0.9
     brush.words(axes, _BEFORE + _WIDTH / 2, below, f"▲ {next_to_go}", ha="center")
-    if tale.peak_set_aside:
-        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=brush.PIN)
 
 
 def title(tale: Tale) -> str:
@@ -44,6 +41,9 @@ def title(tale: Tale) -> str:
 def draw_order(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw both orders, and a line from where each chunk was to where it is."""
     before, after = _places(tale, moment.before), _places(tale, moment.after)
+    if moment.before.set_aside or moment.after.set_aside:
+        middle = (_BEFORE + _AFTER + _WIDTH) / 2
+        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=brush.PIN)
     for chunk, start in before.items():
         _link(axes, moment, chunk, start, after.get(chunk))
     for chunk, y in before.items():
