@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pfnlab.alternatives.by_region import DRAM_SHARE, WINNING, winners
-from pfnlab.figures.drawing import COLOURS, GREY, INK, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import new_figure, short
+from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
@@ -19,10 +21,8 @@ _NEEDS = (
     ("State kept and usable\nin atomic context as well",
      ("stable_address", "shared_refcount", "bounded_dram", "state_survives", "atomic_safe")),
 )  # fmt: skip
-#: A family of schemes has one colour.
-_FAMILIES = {"demand": COLOURS[0], "static": COLOURS[1], "device": COLOURS[4],
-             "interleaved": COLOURS[4], "temporary": COLOURS[2], "compound": COLOURS[3],
-             "two": COLOURS[5], "pfn": GREY, "memdesc": COLOURS[3]}  # fmt: skip
+_LONGEST = 16  # letters of a source that fit above its column
+_STRIPE = 0.05  # of a cell: in the colour of the winner's family
 
 
 def by_region(frame: pd.DataFrame) -> Figure:
@@ -58,14 +58,17 @@ def _matrix(axes: Axes, won: pd.DataFrame, regions: list[str], sources: list[str
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     for x, source in enumerate(sources):
-        axes.text(x, -0.56, source, ha="center", va="bottom", fontsize=9, color=INK)
+        axes.text(
+            x, -0.56, short(source, _LONGEST), ha="center", va="bottom", fontsize=9, color=INK
+        )
     cells = {(row["region"], row["source"]): row for row in won.to_dict("records")}
     for y, region in enumerate(regions):
         for x, source in enumerate(sources):
             row = cells.get((region, source))
             name = str(row["scheme"]) if row else ""
-            colour = _FAMILIES.get(name.split("_")[0], "#ffffff")
-            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=colour, alpha=0.35))
+            colour = palette.scheme(name).colour if row else "white"
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=colour, alpha=0.2))
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), _STRIPE, 0.92, color=colour))
             text = "none"
             if row:
                 cost = f"{row['event_ns']:.0f} ns, {short_bytes(row['all_dram_bytes'])}"
