@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox, BboxBase
 
 from pfnlab.figures import palette
 from tests import seeing
 
+Box = tuple[float, float, float, float]
 MOST_LEGEND_ENTRIES = 8
 #: A title says something: one of these it must have.
 VERBS = re.compile(
@@ -116,15 +116,17 @@ def tick_texts(axis: Axis) -> list[Text]:
 
 def text_flaws(figure: Figure) -> Iterator[str]:
     """No text lies over another or in another's axes, is cut off, or too faint to read."""
-    boxes = [(text, text.get_window_extent()) for text in texts(figure)]
+    boxes = [(text, box_of(text)) for text in texts(figure)]
+    page = (0.0, 0.0, float(figure.bbox.width), float(figure.bbox.height))
+    panels = [(axes, box_of(axes.patch)) for axes in shown_axes(figure)]
     for (one, box), (other, its) in combinations(boxes, 2):
         if overlap(box, its):
             yield f"{one.get_text()!r} lies over {other.get_text()!r}"
     for text, box in boxes:
-        if not inside(box, figure.bbox):
+        if not inside(box, page):
             yield f"{text.get_text()!r} is cut off"
-        for axes in shown_axes(figure):
-            if axes is not text.axes and overlap(box, axes.bbox):
+        for axes, panel in panels:
+            if axes is not text.axes and overlap(box, panel):
                 yield f"{text.get_text()!r} lies in {name_of(axes)}"
         if seeing.contrast(to_hex(text.get_color())) < 4.5:
             yield f"{text.get_text()!r} is too faint"
@@ -146,17 +148,21 @@ def texts(figure: Figure) -> list[Text]:
     ]
 
 
-def overlap(one: BboxBase, other: BboxBase) -> bool:
-    common = Bbox.intersection(one, other)
-    return common is not None and bool(min(common.width, common.height) > _TOLERANCE_PIXELS)
+def box_of(artist: Artist) -> Box:
+    x0, y0, x1, y1 = artist.get_window_extent().extents
+    return float(x0), float(y0), float(x1), float(y1)
 
 
-def inside(box: BboxBase, page: BboxBase) -> bool:
-    slack = _TOLERANCE_PIXELS
-    return (
-        box.x0 >= page.x0 - slack and box.y0 >= page.y0 - slack
-        and box.x1 <= page.x1 + slack and box.y1 <= page.y1 + slack
-    )  # fmt: skip
+def overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes share more than what rounding to pixels makes them share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return min(width, height) > _TOLERANCE_PIXELS
+
+
+def inside(box: Box, page: Box) -> bool:
+    grown = [page[0] - 1, page[1] - 1, page[2] + 1, page[3] + 1]
+    return grown[0] <= box[0] and grown[1] <= box[1] and box[2] <= grown[2] and box[3] <= grown[3]
 
 
 def legend_flaws(figure: Figure) -> Iterator[str]:
@@ -172,8 +178,9 @@ def legend_flaws(figure: Figure) -> Iterator[str]:
 
 def colour_flaws(figure: Figure) -> Iterator[str]:
     """Colours are told apart; those of sizes, which are ordered, may be nearer to each other."""
+    sizes = size_colours()
     for one, other in combinations(sorted(colours(figure)), 2):
-        floor = seeing.ORDERED_FLOOR if {one, other} <= size_colours() else seeing.FLOOR
+        floor = seeing.ORDERED_FLOOR if {one, other} <= sizes else seeing.FLOOR
         found = seeing.distance(one, other)
         if found < floor:
             yield f"{one} and {other} are {found:.2f} apart, {floor} at least"

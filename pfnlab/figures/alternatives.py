@@ -17,7 +17,7 @@ from pfnlab.units import short_bytes
 
 # Drawn at the left edge: nothing has no place on a logarithmic axis.
 _NONE, _NO_NS = 4096, 10.0
-_SPREAD = 0.48  # of a row, over which its sources are spread
+_SPREAD = 0.66  # of a row, over which its sources are spread
 
 
 def schemes(frame: pd.DataFrame) -> Figure:
@@ -30,7 +30,7 @@ def schemes(frame: pd.DataFrame) -> Figure:
     region = short_bytes(rows["region_bytes"].max())
     figure, (panels,) = new_figure(
         f"No scheme wins everywhere, whatever holds the descriptors of {region}", 1, 4,
-        12.6, 1.6 + 0.27 * len(names),
+        12.6, 1.6 + 0.31 * len(names),
     )  # fmt: skip
     for axes in panels:
         axes.set_yticks(range(len(names)), [""] * len(names))

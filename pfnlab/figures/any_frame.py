@@ -41,6 +41,8 @@ def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
     x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
     require(frame, [x])
     others = [name for name in _varying(frame) if name != x]
+    frame = frame.dropna(subset=[x, *others])
+    require(frame, [x])
     sources = list(frame["source"].unique())
     n_rows, n_columns = -(-len(sources) // _COLUMNS), min(len(sources), _COLUMNS)
     figure, grid = new_figure(

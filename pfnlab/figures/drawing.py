@@ -189,6 +189,9 @@ def png(figure: Figure, dpi: int = 80) -> bytes:
 
 
 def _saved(figure: Figure, **how: Any) -> bytes:
+    if layout := figure.get_layout_engine():  # once: every run of it moves panels a little
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     buffer = io.BytesIO()
     figure.savefig(buffer, **how)
     return buffer.getvalue()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
@@ -50,8 +49,8 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
         len(sources), 3, 13.4, 2.9 * len(sources) + 0.4,
     )  # fmt: skip
     for row, source in zip(grid, sources, strict=True):
-        rows = frame[(frame["source"] == source) & (frame["unmapping"] == PASS)]
-        passes = rows[rows["evicted_chunks"] > 0]
+        rows = frame[frame["source"] == source]
+        passes = rows[(rows["unmapping"] == PASS) & (rows["evicted_chunks"] > 0)]
         passes = passes[passes["threshold_bytes"] == passes["threshold_bytes"].min()]
         _headings(row, of_source(source, rows["evidence"].iloc[0]), passes, at)
         for axes in row:
@@ -123,7 +122,9 @@ def _shown(passes: pd.DataFrame, chosen: Params) -> list[tuple[int, int]]:
 
 
 def _by_ceiling(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
-    single = passes[passes["batch_chunks"] == 1]
+    single = passes[(passes["batch_chunks"] == 1) & (passes["stolen_ns"] > 0)]
+    if single.empty:  # a machine of one CPU has no others
+        return
     for size in _far_apart(single["chunk_bytes"]):
         look = palette.size(size)
         line = single[single["chunk_bytes"] == size].sort_values("flush_ceiling_pages")
@@ -194,24 +195,14 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
     row[0].set_ylabel("TLB refills after a full flush")
     bytes_axis(row[1], "x", "quarantine\n(squares: lazy_max_pages of so many CPUs)")
     row[1].set_ylabel("mean DRAM withheld, of threshold")
-    bytes_axis(row[2], "x", "quarantine")
+    bytes_axis(row[2], "x", "quarantine\n(dotted: filled at the threshold, solid: ahead of it)")
     row[2].set_ylabel("more faults than a batch of that size")
-    row[2].plot([], [], color=GREY, lw=1.8, label="filled ahead of the threshold")
-    row[2].plot([], [], color=GREY, ls=":", lw=1.8, label="filled when it is reached")
-    legend_below(figure, *_of_legends(row))
+    legend_below(figure, *row[0].get_legend_handles_labels())
     for axes in row[1:]:
         axes.xaxis.set_major_locator(LogLocator(base=16, numticks=8))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_ylim(bottom=0)
     return figure
-
-
-def _of_legends(row: list[Axes]) -> tuple[list[Artist], list[str]]:
-    """Return what the panels of a row explain."""
-    both = [axes.get_legend_handles_labels() for axes in row]
-    return [handle for some, _ in both for handle in some], [
-        name for _, some in both for name in some
-    ]
 
 
 def _refills(axes: Axes, lazy: pd.DataFrame, colour: str) -> None:

@@ -47,7 +47,7 @@ def _title(frame: pd.DataFrame) -> str:
     )
     watching = [order for order in by_order if order in _WATCHING]
     if "lra" not in by_order or not watching:
-        return "Faults of LRA beyond each other order's"
+        return "LRA has no order beside it here that looks at accesses"
     most = (by_order["lra"] / by_order[watching].min(axis=1) - 1).max()
     return f"LRA never looks at accesses, and faults up to {most:.0%} more than orders that do"
 
@@ -58,7 +58,7 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
     )
     footprints, thresholds = (by_order.index.get_level_values(i).to_numpy() for i in (0, 1))
     share = thresholds / np.maximum(footprints, 1)
-    axes.axhline(0, color=INK, lw=1.2)
+    axes.plot([share.min(), share.max()], [0, 0], color=INK, lw=1.2)
     end_label(axes, float(share.max()), 0.0, "lra", INK)
     for order in map(str, by_order if "lra" in by_order else ()):
         if order == "lra":

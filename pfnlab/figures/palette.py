@@ -131,7 +131,7 @@ def cost_part(name: str) -> Look:
 def place(number: int) -> Look:
     """Return the look of the `number`-th of some things that have no other."""
     lap, colour = divmod(number, len(COLOURS))
-    return Look(COLOURS[colour], MARKERS[number % len(MARKERS)], LINES[lap % len(LINES)])
+    return Look(COLOURS[colour], MARKERS[(number + lap) % len(MARKERS)], LINES[lap % len(LINES)])
 
 
 def sources(names: Iterable[object]) -> dict[str, Look]:

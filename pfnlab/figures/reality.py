@@ -21,14 +21,10 @@ _NEEDED = ("source", "n_events", "note", "minor_faults", "predicted_minor_faults
 def reality(frame: pd.DataFrame) -> Figure:
     """Draw predicted against real counts and times, and faults and interrupts a page."""
     require(frame, _NEEDED)
-    figure, (row,) = new_figure(
-        "Run for real, beside what was predicted: faults, time, and what other CPUs notice",
-        1, 3, 13.4, 4.3,
-    )  # fmt: skip
     ran = frame[frame["n_events"] > 0]
-    sources = list(ran["source"].unique())
-    looks = palette.sources(sources)
     counts, times = ran[ran["minor_faults"].notna()], ran[ran["measured_ns"].notna()]
+    figure, (row,) = new_figure(_claim(counts, times), 1, 3, 13.4, 4.3)
+    looks = palette.sources(ran["source"])
     _diagonal(row[0], counts, "predicted_minor_faults", "minor_faults", 1, looks)
     row[0].set(xlabel="minor faults predicted", ylabel="minor faults the kernel counted")
     _diagonal(row[1], times, "predicted_ns", "measured_ns", 1e6, looks)
@@ -41,6 +37,19 @@ def reality(frame: pd.DataFrame) -> Figure:
         row[0].plot([], [], **look.marks(), mfc="none", label=short(source))
     legend_below(figure, *row[0].get_legend_handles_labels())
     return figure
+
+
+def _claim(counts: pd.DataFrame, times: pd.DataFrame) -> str:
+    """Say how far what was found lies from what was predicted."""
+    said: list[str] = []
+    if len(counts):
+        off = (counts["minor_faults"] / counts["predicted_minor_faults"] - 1).abs().max()
+        apart = f"off by at most {off:.1%}" if off else "all as predicted"
+        said.append(f"The kernel takes the faults of the replay, {apart}")
+    if len(times):
+        near = (times["measured_ns"] / times["predicted_ns"] - 1).abs() <= _BAND
+        said.append(f"{near.sum()} of {len(near)} times lie within {_BAND:.0%}")
+    return "; ".join(said) or "Faults and times are predicted; this machine can count neither"
 
 
 def _diagonal(
