@@ -9,17 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pfnlab import claims, notebooks
+from pfnlab import claims, figures, notebooks
 from pfnlab.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
 from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
 from pfnlab.report import write_report
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
 _OVERVIEW_WIDTH = 78
+_DPI = 120
 
 
 def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
@@ -30,10 +35,14 @@ def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
     )
     frame = pd.read_parquet(frame_path)
     picture = chapter.figure(frame)
-    for suffix in ("png", "svg"):
-        picture.savefig(folder / f"{chapter.notebook}.{suffix}", dpi=120)
+    for kind, saved in (("png", _png), ("svg", figures.svg), ("pdf", figures.pdf)):
+        (folder / f"{chapter.notebook}.{kind}").write_bytes(saved(picture))
     print(f"{chapter.notebook}: {len(frame)} points", file=sys.stderr, flush=True)
     return verdicts(chapter, frame)
+
+
+def _png(picture: Figure) -> bytes:
+    return figures.png(picture, _DPI)
 
 
 def table(found: Mapping[str, Iterable[Verdict]]) -> str:
