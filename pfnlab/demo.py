@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pfnlab import claims, figures, notebooks
+from pfnlab import claims, figures, gallery, notebooks
 from pfnlab.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
 from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
@@ -91,6 +91,8 @@ def main() -> int:
     found = dict(zip(names, every, strict=True))
     text = table(found)
     (folder / "verdicts.md").write_text(text)
+    gallery.leave_frames(folder)
+    page = gallery.write(folder)
     report = write_report(folder)
     readme = notebooks.ROOT / "README.md"
     readme.write_text(with_table(readme.read_text(), text))
@@ -99,7 +101,8 @@ def main() -> int:
     print(f"In short, with the number of the notebook:\n\n{overview(found)}\n")
     print(summary(chain.from_iterable(every)))
     seconds = time.monotonic() - started
-    print(f"{report.name}, frames, pictures and notebooks are in results/ ({seconds:.0f} s)")
+    print(f"{report.name}, frames, pictures and notebooks are in results/, "
+          f"all figures in {page.relative_to(notebooks.ROOT)} ({seconds:.0f} s)")  # fmt: skip
     return 0
 
 

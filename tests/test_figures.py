@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 import pfnlab
-from pfnlab import figures, notebooks
+from pfnlab import figures, gallery, notebooks
 from pfnlab.advice import advise
 from pfnlab.figures import drawing, palette
 from pfnlab.portrait import portrait
@@ -91,6 +93,13 @@ def theory() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def shown(image: Image.Image, colours: set[str]) -> bool:
+    """Whether the picture has, but for rounding, every colour that was drawn."""
+    seen = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    drawn = [np.array([round(255 * part) for part in to_rgb(colour)]) for colour in colours]
+    return all(np.abs(seen - colour).max(axis=1).min() <= 8 for colour in drawn)
+
+
 # --- As the notebooks draw them ---------------------------------------------------------------
 
 
@@ -107,7 +116,9 @@ def test_a_figure_is_fit_for_a_paper(name: str, frames: Frames) -> None:
     assert b"<dc:date>" not in svg
     assert pdf.startswith(b"%PDF")
     assert b"CreationDate" not in pdf
-    assert Image.open(io.BytesIO(png)).width == int(picture.get_figwidth() * 80)
+    image = Image.open(io.BytesIO(png))
+    assert image.width == int(picture.get_figwidth() * 80)
+    assert shown(image, drawn.colours(picture))
     assert len(png) <= MAX_PNG_BYTES
 
 
@@ -190,6 +201,29 @@ def test_measurements_as_recorded_are_drawn_without_flaws() -> None:
     names = ("agreement", "predicted_times", "shared_faults", "tlb_ipis")
     frame = pd.concat([notebooks.measured(name) for name in names], ignore_index=True)
     assert drawn.legend_flaws(figures.reality(frame)) is not None
+
+
+def test_the_gallery_is_what_the_run_writes(results: Path, root: Path, tmp_path: Path) -> None:
+    gallery.leave_frames(results)
+    page = gallery.write(results, tmp_path)
+    assert page.read_text() == (root / "docs/gallery.md").read_text()
+    names = {path.name for path in (tmp_path / "gallery").iterdir()}
+    assert names == {f"{name}.png" for name in DRAWN}
+    assert names == {path.name for path in (root / "docs/gallery").iterdir()}
+    for name in names:
+        drawn_now, kept = tmp_path / "gallery" / name, root / "docs/gallery" / name
+        assert Image.open(drawn_now).size == Image.open(kept).size
+        assert kept.stat().st_size <= MAX_PNG_BYTES
+
+
+def test_the_calls_of_the_gallery_run(results: Path) -> None:
+    imports = {"pd": pd, "pfnlab": pfnlab, "figures": figures, "notebooks": notebooks}
+    for entry in gallery.entries():
+        if entry.name in ("mechanism", "reality", "region_size"):
+            call = entry.call.replace("results/", f"{results}/")
+            namespace: dict[str, Any] = dict(imports)
+            exec(call, namespace)  # noqa: S102 - what the page tells a user to type
+            assert namespace["picture"].get_suptitle()
 
 
 # --- Labels -----------------------------------------------------------------------------------

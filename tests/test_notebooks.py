@@ -199,7 +199,7 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 
 
 def test_the_demo_leaves_notebook_frame_and_picture(results: Path) -> None:
-    names = {path.name for path in results.iterdir()}
+    names = {path.name for path in results.iterdir() if path.is_file()}
     kinds = ("ipynb", "parquet", "pdf", "png", "svg")
     assert names == {f"{c.notebook}.{kind}" for c in chapters.CHAPTERS for kind in kinds}
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from pandas.api.types import is_numeric_dtype
 
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
@@ -38,9 +39,12 @@ def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
     A source has a panel, a configuration of the other parameters a line.
     """
     require(frame, ["source", y])
-    x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
+    varying = _varying(frame)
+    # Numbers before names: what lies between two names means nothing.
+    x = max(varying, key=lambda n: (is_numeric_dtype(frame[n]), frame[n].nunique()),
+            default="threshold_bytes")  # fmt: skip
     require(frame, [x])
-    others = [name for name in _varying(frame) if name != x]
+    others = [name for name in varying if name != x]
     frame = frame.dropna(subset=[x, *others])
     require(frame, [x])
     sources = list(frame["source"].unique())
