@@ -211,12 +211,13 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 # --- Verdicts and the README ------------------------------------------------------------------
 
 
-def test_the_readme_table_is_what_the_run_writes(
+def test_the_tables_of_verdicts_are_what_the_run_writes(
     frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
-    readme = (root / "README.md").read_text()
+    readme, page = (root / "README.md").read_text(), (root / demo.VERDICTS).read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
+    assert demo.with_table(page, demo.details(found)) == page
 
 
 def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:
