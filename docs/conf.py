@@ -20,13 +20,12 @@ version = release = pfnlab.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",  # for its role `autolink`: a name in backticks is a link if it can be
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "declared",
 ]
 exclude_patterns = ["_build"]
-default_role = "autolink"
+default_role = "link"
 
 myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3  # as GitHub makes them, so that a link works there and here
@@ -36,6 +35,7 @@ autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
+napoleon_attr_annotations = False  # types stand in the signature
 napoleon_use_ivar = True  # a field that is documented twice is an error
 napoleon_use_rtype = False
 maximum_signature_line_length = 88
@@ -63,6 +63,23 @@ def to_included(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = re.sub(rf"\]\((\.\./)+{re.escape(name)}", f"]({included}", source[0])
 
 
+#: Types as the code writes them, by what Sphinx makes of them.
+WRITTEN = {
+    r"~?(?:[\w.]+\._?)?_Buffer \| .*?_NestedSequence\[~?complex \| ~?bytes \| ~?str\]": "ArrayLike",
+    r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[(.*?)\]\]": r"NDArray[\1]",
+    r"<factory>|<function <lambda> at \w+>": "...",
+}
+
+
+def as_written(app: Sphinx, *about: object) -> tuple[str | None, str | None]:
+    """Shorten the types of a signature."""
+    signature, returned = (str(each) if each else None for each in about[-2:])
+    for long, short in WRITTEN.items():
+        signature = signature and re.sub(long, short, signature)
+        returned = returned and re.sub(long, short, returned)
+    return signature, returned
+
+
 def say_where(app: Sphinx, error: Exception | None) -> None:
     """Name the page to open."""
     if error is None:
@@ -71,4 +88,5 @@ def say_where(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", to_included)
+    app.connect("autodoc-process-signature", as_written)
     app.connect("build-finished", say_where)

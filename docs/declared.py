@@ -17,8 +17,10 @@ from unittest.mock import patch
 from docutils import nodes
 from drawings import contract
 from sphinx.application import Sphinx
+from sphinx.ext.autosummary import AutoLink
 from sphinx.util.docutils import SphinxDirective
 
+import pfnlab
 from pfnlab.alternatives import known_schemes
 from pfnlab.cli import COMMANDS, main
 from pfnlab.formats.known import FORMATS
@@ -157,7 +159,19 @@ class Commands(SphinxDirective):
         return nodes.section("", nodes.title(text=f"pfnlab {command}"), block, ids=[anchor])
 
 
+class Link(AutoLink):
+    """A name in backticks: a link if it can be one, from here or as ``pfnlab.NAME``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        found, messages = super().run()
+        if isinstance(found[0], nodes.emphasis) and self.text in pfnlab.__all__:
+            self.text = f"~pfnlab.{self.text}"
+            found, messages = super().run()
+        return found, messages
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("declared", Declared)
     app.add_directive("commands", Commands)
+    app.add_role("link", Link())
     return {"parallel_read_safe": True, "parallel_write_safe": True}
