@@ -204,12 +204,13 @@ def test_the_demo_leaves_notebook_frame_and_picture(results: Path) -> None:
     assert names == {f"{c.notebook}.{kind}" for c in chapters.CHAPTERS for kind in kinds}
 
 
-def test_the_readme_table_is_what_the_run_writes(
+def test_the_tables_of_verdicts_are_what_the_run_writes(
     frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
-    readme = (root / "README.md").read_text()
+    readme, page = (root / "README.md").read_text(), (root / demo.VERDICTS).read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
+    assert demo.with_table(page, demo.details(found)) == page
 
 
 def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:

@@ -158,13 +158,13 @@ class Times(Panel):
                      for y, part in enumerate(_PARTS)]  # fmt: skip
         self.behind = [self._bar(y + 0.1, 0.2, BESIDE) for y in places]
         self.texts = [self.note(self.axes, va="center") for _ in places]
-        self.axes.set_yticks(places, list(_PARTS), fontsize=PLAIN)
+        self.axes.set_yticks(places, list(_PARTS), fontsize=8)
         self.axes.set_ylim(len(_PARTS) - 0.4, -0.6)
         self.axes.tick_params(axis="y", length=0)
         self.axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short_ns(v)))
         self.axes.set_xlabel("time an access", fontsize=PLAIN)
         self.axes.set_ylabel("part", fontsize=PLAIN)
-        self.axes.yaxis.set_label_coords(-0.25, 0.5)
+        self.axes.yaxis.set_label_coords(-0.222, 0.5)
 
     def _bar(self, y: float, height: float, colour: str) -> Rectangle:
         bar = Rectangle((0, y), 0, height, color=colour, lw=0)
