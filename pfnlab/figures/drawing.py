@@ -26,6 +26,7 @@ __all__ = ["COLOURS", "GREY", "INK", "PowersOfTwo", "apart", "bytes_axis", "end_
            "legend_below", "new_figure", "of_source", "pdf", "png", "short", "svg"]  # fmt: skip
 
 _PNG_COLOURS = 256
+_WHITE = 253  # an octree rounds levels; paper must stay white
 _MOST_TICKS = {"x": 5, "y": 7}
 _LONGEST_NAME = 24
 # Points that a letter takes on average: in a title, a panel's heading, a legend.
@@ -186,6 +187,8 @@ def png(figure: Figure, dpi: int = 80) -> bytes:
     true_colour = Image.open(io.BytesIO(_saved(figure, format="png", dpi=dpi)))
     # An octree keeps the colours of few small marks, which median cut blends with others.
     few = true_colour.convert("RGB").quantize(_PNG_COLOURS, Image.Quantize.FASTOCTREE)
+    levels = few.getpalette() or []
+    few.putpalette([255 if level >= _WHITE else level for level in levels])
     few.save(buffer, format="png")
     return buffer.getvalue()
 
