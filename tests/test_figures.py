@@ -144,7 +144,7 @@ LONG = "data/somewhere/deep/down/a-trace-with-a-very-long-name-that-nobody-can-r
 
 
 def long_names(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(source=LONG + frame["source"].astype(str))
+    return frame.assign(source=LONG + frame["source"].astype(str) + r" $\frac$")
 
 
 def one_source(frame: pd.DataFrame) -> pd.DataFrame:
@@ -237,6 +237,7 @@ def test_a_long_name_keeps_both_ends() -> None:
     assert drawing.short("pgbench") == "pgbench"
     assert drawing.short("data/traces/something-long.parquet", 15) == "data/tr…parquet"
     assert len(drawing.short(LONG, 24)) == 24
+    assert drawing.short(r"$x$ \$y") == r"\$x\$ \$y"
 
 
 # --- Each check can fail ----------------------------------------------------------------------

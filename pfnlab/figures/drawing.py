@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from math import ceil, floor, isfinite, log2
 from textwrap import fill
@@ -60,12 +61,14 @@ def heading(axes: Axes, text: str, **about: Any) -> None:
 
 
 def short(name: object, longest: int = _LONGEST_NAME) -> str:
-    """Return a name, without its middle if it is long: paths differ at their ends."""
-    text = str(name)
-    if len(text) <= longest:
-        return text
-    head = (longest - 1) // 2
-    return f"{text[:head]}…{text[head + 1 - longest :]}"
+    """Return a name as text to draw, without its middle if it is long: paths differ at their ends.
+
+    A dollar sign, which would begin a formula, is escaped.
+    """
+    text, head = str(name), (longest - 1) // 2
+    if len(text) > longest:
+        text = f"{text[:head]}…{text[head + 1 - longest :]}"
+    return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def of_source(source: object, evidence: object) -> str:
