@@ -48,44 +48,49 @@ ERRORS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.model
     .flatMap(cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)))
     .filter(output => output.type === 'error')
     .map(output => `${output.toJSON().ename}: ${output.toJSON().evalue}`)"""
-# A question to the kernel comes after all that was sent before, its answer after all that follows.
+# The kernel answers a question after all that was sent before it. What a widget holds back while
+# the kernel is busy is sent later: so until nothing more is seen.
 SETTLED = """async () => {
     const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-    await new Promise(done => setTimeout(done, 100));
-    await kernel.requestKernelInfo();
-    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)));
+    const pause = ms => new Promise(done => setTimeout(done, ms));
+    for (let n = -1; n !== window.pfnlabSeen.length;) {
+        n = window.pfnlabSeen.length;
+        await pause(100);
+        await kernel.requestKernelInfo();
+        await pause(50);
+    }
 }"""
 PIXELS = """async image => {
     const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
     return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
 }"""
-# The clock is the page's: a key's own time stamp, and the frame that shows the picture it led to.
-WATCH = """([status, message]) => {
-    const seen = window.pfnlabSeen = [];
+# The clock is the page's, from when it was asked for: a key's own time stamp, and the frame that
+# shows the picture it led to.
+WATCH = """(() => {
+    const seen = window.pfnlabSeen = [], texts = {};
     const note = (what, text, at) => {
         const entry = {what, text, at: at ?? performance.now(), shown: null};
-        requestAnimationFrame(at => { entry.shown = Math.max(at, performance.now()); });
+        requestAnimationFrame(() => { entry.shown = performance.now(); });
         seen.push(entry);
     };
     document.addEventListener('keydown', event => note('key', event.key, event.timeStamp), true);
     document.addEventListener('load', event => {
-        if (event.target.tagName === 'IMG') note('picture', event.target.className);
+        if (event.target.matches?.('img%s')) note('picture', event.target.className);
     }, true);
-    const texts = {};
     new MutationObserver(() => {
-        for (const [what, selector] of [['status', status], ['message', message]]) {
+        for (const [what, selector] of [['status', '%s'], ['message', '%s']]) {
             const text = document.querySelector(selector)?.textContent.trim();
             if (text !== undefined && text !== texts[what]) note(what, texts[what] = text);
         }
-    }).observe(document.body, {subtree: true, childList: true, characterData: true});
-}"""
+    }).observe(document, {subtree: true, childList: true, characterData: true});
+})()""" % (PICTURE, STATUS, MESSAGE)  # noqa: UP031 - JavaScript is full of braces
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What happened in a page: a key was pressed, a picture was loaded, a line has a new text.
 
-    `at_ms` is when, on the clock of the page; `shown_ms` when the next frame was drawn.
+    `at_ms` is when, since the page was asked for; `shown_ms` when the next frame was drawn.
     """
 
     what: str
@@ -101,9 +106,10 @@ class Notebook:
         self.lab, self.path = lab, path
         self.page: Page = browser.new_page(viewport=LARGE_ENOUGH)  # type: ignore[arg-type]
         self.complaints: list[str] = []
-        self._moves: dict[str, tuple[str, str]] = {}
+        self._ahead: dict[str, bool] = {}  # the direction of each control's last nudge
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._listen)
+        self.page.add_init_script(WATCH)
         self.page.goto(lab.url(path), wait_until="commit")
         self.page.wait_for_function(HAS_KERNEL, timeout=WITHIN_MS)
         self.page.evaluate(READY)
@@ -161,25 +167,30 @@ class Notebook:
         """Return the text box of a control."""
         return self.control(name).locator("input[type=text]").first
 
-    def press(self, name: str, key: str, times: int = 1) -> None:
+    def press(self, name: str, key: str) -> None:
         """Press a key on a slider or dropdown."""
         self.handle(name).focus()
-        for _ in range(times):
-            self.page.keyboard.press(key)
+        self.page.keyboard.press(key)
 
     def nudge(self, name: str) -> None:
         """Move a control by a step that is not refused, and wait for what it leads to."""
-        self._moves[name] = ("ArrowRight", "ArrowLeft")
-        self.press(name, "ArrowRight")
-        self.settle()
+        self._ahead[name] = True
+        self._step(name, ahead=True)
         if self.text(MESSAGE):
-            self.press(name, "ArrowLeft", times=2)
-            self._moves[name] = ("ArrowLeft", "ArrowRight")
-            self.settle()
+            self._step(name, ahead=False)
+            self._ahead[name] = False
+            self._step(name, ahead=False)
 
     def nudge_back(self, name: str) -> None:
         """Take the last `nudge` of a control back."""
-        self.press(name, self._moves[name][1])
+        self._step(name, ahead=not self._ahead[name])
+
+    def _step(self, name: str, *, ahead: bool) -> None:
+        # In a closed list JupyterLab takes the arrows for itself; a space opens it.
+        listed = self.control(name).locator("select").count()
+        keys = ("Space", f"Arrow{'Down' if ahead else 'Up'}", "Enter") if listed else ()
+        for key in keys or (f"Arrow{'Right' if ahead else 'Left'}",):
+            self.press(name, key)
         self.settle()
 
     def sway(self, name: str, seconds: float) -> int:
@@ -229,14 +240,12 @@ class Notebook:
         """Return the visible text of the first element that matches."""
         return self.page.locator(selector).first.inner_text().strip()
 
-    def watch(self) -> None:
-        """Note from now on what happens in the page; what was noted before is forgotten."""
-        self.page.evaluate("() => { if (window.pfnlabSeen) window.pfnlabSeen.length = 0; }")
-        if not self.page.evaluate("() => Boolean(window.pfnlabSeen)"):
-            self.page.evaluate(WATCH, [STATUS, MESSAGE])
+    def forget(self) -> None:
+        """Forget what was seen so far."""
+        self.page.evaluate("() => { window.pfnlabSeen.length = 0; }")
 
     def seen(self, what: str = "") -> list[Seen]:
-        """Return what was noted, or that of one kind."""
+        """Return what was seen, or that of a kind, in order, unless it was forgotten."""
         entries = self.page.evaluate("() => window.pfnlabSeen")
         all_ = [Seen(e["what"], e["text"], e["at"], e["shown"]) for e in entries]
         return [one for one in all_ if one.what == (what or one.what)]

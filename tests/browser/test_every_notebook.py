@@ -20,7 +20,7 @@ def test_a_notebook_runs_and_follows_a_control(
     notebook.wait(lambda: bool(shown := notebook.page.evaluate(SHOWN)) and all(shown), "pictures")
     notebook.settle()
     notebook.photograph(FOUND_IN / f"{notebook_name}.png")
-    notebook.watch()
+    notebook.forget()
     notebook.page.locator(f"{CONTROL} .noUi-handle").first.press("ArrowRight")
     notebook.wait(lambda: bool(notebook.seen("picture")), "another picture")
     assert notebook.complaints == []

@@ -16,7 +16,7 @@ def test_a_large_trace_shows_a_sample_first(open_notebook: Open) -> None:
     notebook = open_notebook("explore", source=LARGE, region_bytes="1TiB")
     assert notebook.run_all() == []
     notebook.settle()
-    notebook.watch()
+    notebook.forget()
     notebook.press("chunk_bytes", "ArrowRight")
     notebook.wait(lambda: notebook.text(STATUS).startswith("sample 1/"), "a sample")
     notebook.wait(lambda: notebook.text(STATUS).startswith("exact"), "exact")
