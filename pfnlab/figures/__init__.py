@@ -5,6 +5,7 @@ from pfnlab.figures.alternatives import schemes
 from pfnlab.figures.by_region import by_region
 from pfnlab.figures.contexts import atomic_context
 from pfnlab.figures.drawing import png, svg
+from pfnlab.figures.exploring import exploration
 from pfnlab.figures.flushes import lazy_purge, shootdowns
 from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
@@ -20,6 +21,7 @@ __all__ = [
     "by_region",
     "chunk_size",
     "eviction_threshold",
+    "exploration",
     "heat_map",
     "lazy_purge",
     "mechanism",
