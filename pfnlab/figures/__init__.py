@@ -11,10 +11,12 @@ from pfnlab.figures.orders import beside_theory, order_losses
 from pfnlab.figures.pinning import pins
 from pfnlab.figures.portrait import heat_map
 from pfnlab.figures.reality import reality
+from pfnlab.figures.stage import Film, scene
 from pfnlab.figures.steps import mechanism
 from pfnlab.figures.sweeps import any_sweep, chunk_size, eviction_threshold, region_size
 
 __all__ = [
+    "Film",
     "any_sweep",
     "atomic_context",
     "beside_theory",
@@ -31,6 +33,7 @@ __all__ = [
     "png",
     "reality",
     "region_size",
+    "scene",
     "schemes",
     "shootdowns",
     "svg",

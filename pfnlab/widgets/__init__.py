@@ -13,8 +13,9 @@ from pfnlab.errors import ParameterError
 from pfnlab.widgets.controls import steps
 from pfnlab.widgets.explorer import Explorer
 from pfnlab.widgets.following import Following, Measure, Price, Setting, repriced
+from pfnlab.widgets.player import Player, play
 
-__all__ = ["Explorer", "Setting", "explore", "repriced", "steps"]
+__all__ = ["Explorer", "Player", "Setting", "explore", "play", "repriced", "steps"]
 
 
 def explore(
