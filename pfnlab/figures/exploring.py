@@ -32,7 +32,7 @@ from pfnlab.studies.exploring import Explored
 from pfnlab.units import short_bytes, short_ns
 
 #: Inches of one picture.
-WIDTH, HEIGHT = 5.2, 3.1
+WIDTH, HEIGHT = 4.4, 2.7
 #: Parts of an access's time; all but the last are spent by who asks.
 _PARTS = ("lookup", "fault", "zero", "init", "unmap", "shootdown", "rebuild", "stolen")
 
@@ -181,7 +181,7 @@ class Times(Panel):
             self.texts[place].set_text(short_ns(width) + was if width or other else "")
             self.texts[place].set_position((max(width, other) + 0.012 * top, place))
         own, stolen = short_ns(sum(mine[:-1])), short_ns(mine[-1])
-        self.title.set_text(f"An access takes {own}, and {stolen} of other CPUs")
+        self.title.set_text(f"An access takes {own}, others lose {stolen}")
         self.axes.set_xlim(0, top)
         self.axes.xaxis.set_major_locator(MaxNLocator(4))
         return top

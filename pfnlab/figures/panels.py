@@ -23,7 +23,7 @@ SMALL, PLAIN = 8.5, 9.0
 #: What is pinned for comparison stands behind, in this.
 BESIDE = "#9a9a9a"
 _SHARES = (0.001, 0.002, 0.004, 0.01, 0.02, 0.04, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-_LEFT, _ACROSS = 0.175, 0.77
+_LEFT, _ACROSS = 0.205, 0.74
 #: Behind a text that lies on lines.
 _VEIL = {"facecolor": "white", "alpha": 0.75, "pad": 1.0, "lw": 0}
 

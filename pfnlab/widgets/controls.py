@@ -15,8 +15,9 @@ from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.params import Parameter
 from pfnlab.presets import Figure
 
-STYLE = {"description_width": "148px"}
-WIDE, _SLIDER, _BOX = "400px", "300px", "92px"
+STYLE = {"description_width": "130px"}
+#: Three controls go beside each other under two pictures of the explorer.
+WIDE, _SLIDER, _BOX = "268px", "196px", "70px"
 #: Steps of a cost's slider either side of where it starts, two to a doubling.
 _COST_STEPS = 8
 

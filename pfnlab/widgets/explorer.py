@@ -223,49 +223,53 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         }  # fmt: skip
 
     def _laid_out(self) -> list[ipywidgets.Widget]:
-        def column(controls: dict[str, Control]) -> ipywidgets.Widget:
-            return ipywidgets.VBox([control.row for control in controls.values()])
-
+        """Pictures with the controls beside them, or below where the page is narrow."""
         tabs = ipywidgets.Tab(
-            [column(self._params), column(self._cost_controls)],
-            titles=("mechanism", "costs"),
-            layout=ipywidgets.Layout(width="440px"),
+            [_flowing(self._params), _flowing(self._cost_controls)], titles=("mechanism", "costs")
         )
+        pictures = ipywidgets.GridBox(
+            [each.image for each in self._pictures.values()],
+            layout=ipywidgets.Layout(
+                grid_template_columns="repeat(2, minmax(0, 424px))", flex="0 1 856px"
+            ),
+        )
+        controls = ipywidgets.VBox(
+            [_flowing(self._presets), tabs, self._buttons(), self._code],
+            layout=ipywidgets.Layout(flex="1 1 310px", max_width="872px"),
+        )
+        return [self._lines.row, _wrapped([pictures, controls]), self._counted]
+
+    def _buttons(self) -> ipywidgets.Widget:
         self._name = ipywidgets.Text(
-            value=keeping.free_name(), description="save as", style={"description_width": "60px"},
+            value=keeping.free_name(), layout=ipywidgets.Layout(width="120px"),
             tooltip="path without ending; .png and .parquet are written",
-            layout=ipywidgets.Layout(width="190px"),
         )  # fmt: skip
         self._name.add_class("pfnlab-save-name")
         self._saved = ipywidgets.HTML()
         self._code = ipywidgets.Textarea(
-            rows=11, layout=ipywidgets.Layout(width="430px", display="none")
+            rows=11, layout=ipywidgets.Layout(width="100%", display="none")
         )
         self._code.add_class("pfnlab-code")
-        buttons = ipywidgets.HBox(
+        return _wrapped(
             [
                 _button("Pin", "compare what follows with this", self._pin),
                 _button("Unpin", "compare no more", self._unpin),
                 _button("Copy as Python", "the call that makes these pictures", self._copy),
+                _button("Save as", "write frame and PNG", self._save),
+                self._name,
+                self._saved,
             ]
         )
-        saving = ipywidgets.HBox(
-            [self._name, _button("Save", "frame and PNG", self._save), self._saved]
-        )
-        left = ipywidgets.VBox(
-            [column(self._presets), tabs, buttons, self._code, saving],
-            layout=ipywidgets.Layout(flex="0 0 450px"),
-        )
-        pictures = ipywidgets.Box(
-            [picture.image for picture in self._pictures.values()],
-            layout=ipywidgets.Layout(flex_flow="row wrap"),
-        )
-        right = ipywidgets.VBox(
-            [self._lines.row, pictures, self._counted],
-            layout=ipywidgets.Layout(flex="1 1 500px", min_width="500px"),
-        )
-        wrap = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start")
-        return [ipywidgets.Box([left, right], layout=wrap)]
+
+
+def _flowing(controls: dict[str, Control]) -> ipywidgets.Widget:
+    return _wrapped([control.row for control in controls.values()])
+
+
+def _wrapped(parts: list[ipywidgets.Widget]) -> ipywidgets.Widget:
+    """Lay parts side by side, and below each other where there is no room."""
+    layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start")
+    return ipywidgets.Box(parts, layout=layout)
 
 
 def _button(text: str, help: str, clicked: Callable[[Any], None]) -> ipywidgets.Button:
