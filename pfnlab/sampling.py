@@ -8,7 +8,7 @@ other are alike, so the estimates vary less than if each were drawn by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,8 @@ SAMPLE_EVENTS = 50_000
 LEAST_CHUNKS, LEAST_LIMIT_CHUNKS = 32, 3
 #: A sample of a half would save too little.
 LEAST_DIVISOR = 4
+#: Counters of what callers do, not of what is done for chunks.
+_OF_EVENTS = ("accesses", "puts", "unmatched_puts")
 _PIECE_EVENTS = 1 << 20
 _GOLDEN = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2**64 over the golden ratio: Knuth's multiplier
 _HIGH_BITS = np.uint64(40)
@@ -69,18 +71,23 @@ class Sample:
             reserve_granules=-(-params.reserve_granules // self.divisor),
         )
 
+    def scales(self, counters: Iterable[str]) -> dict[str, float]:
+        """Return how many times as many each counter would be of the whole trace."""
+        events = self.n_events / max(len(self.trace), 1)
+        return {name: events if name in _OF_EVENTS else self.divisor for name in counters}
+
     def enlarged(self, result: Result, params: Params) -> Result:
         """Return what a replay of the sample says of the whole, which `params` configure.
 
-        Counts of events grow as the events do, bytes N times. Page tables come out too small:
-        the chunks of a sample are neighbours, which share them.
+        Accesses and PUTs are as many more as the trace has events; what is done for chunks, and
+        bytes, N times as many: a sample without the hottest chunk still tells those (as SHARDS
+        with its adjustment). Page tables come out too small, for the chunks of a sample are
+        neighbours, which share them.
         """
-        events = self.n_events / max(len(self.trace), 1)
         counts: dict[str, Any] = {name: getattr(result, name) for name in COUNTERS}
-        scaled = {
-            name: round(value * (self.divisor if name.endswith("_bytes") else events))
-            for name, value in counts.items()
-        }
+        scaled = {n: round(counts[n] * scale) for n, scale in self.scales(COUNTERS).items()}
+        scaled["faults"] = min(scaled["faults"], scaled["accesses"] - scaled["atomic_faults"])
+        scaled["hits"] = scaled["accesses"] - scaled["faults"] - scaled["atomic_faults"]
         return replace(result, params=params, **scaled)
 
 

@@ -135,7 +135,7 @@ class Exploration:
         ends = np.arange(1, SAMPLE_COLUMNS + 1) * sample.n_events // SAMPLE_COLUMNS
         within = np.searchsorted(sample.kept, ends)
         seen = timeline(sample.trace, sample.params(params), ends=within)
-        resident = seen.columns["resident_bytes"] * sample.divisor
+        scale = sample.scales(seen.columns.columns)
         of_whole = [
             replace(area, first_chunk=int(sample.chunks[area.first_chunk]),
                     last_chunk=int(sample.chunks[area.last_chunk]))
@@ -145,7 +145,7 @@ class Exploration:
             seen,
             result=sample.enlarged(seen.result, params),
             n_events=sample.n_events,
-            columns=seen.columns.assign(end=ends, resident_bytes=resident),
+            columns=(seen.columns * scale).round().assign(end=ends),
             areas=tuple(of_whole),
         )
 

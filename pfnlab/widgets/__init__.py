@@ -15,7 +15,7 @@ from pfnlab.widgets.explorer import Explorer
 from pfnlab.widgets.following import Following, Measure, Price, Setting, repriced
 from pfnlab.widgets.player import Player, play
 
-__all__ = ["Explorer", "Player", "Setting", "explore", "play", "repriced", "steps"]
+__all__ = ["Explorer", "Following", "Player", "Setting", "explore", "play", "repriced", "steps"]
 
 
 def explore(

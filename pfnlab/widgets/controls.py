@@ -42,28 +42,28 @@ class Choice:
     """A dropdown of names."""
 
     def __init__(self, name: str, help: str, names: Sequence[str], value: str) -> None:
-        self._dropdown = ipywidgets.Dropdown(
+        self.dropdown = ipywidgets.Dropdown(
             options=list(names), value=value, description=name, tooltip=help, style=STYLE,
             layout=ipywidgets.Layout(width=WIDE),
         )  # fmt: skip
-        self.row = self._dropdown
+        self.row = self.dropdown
         classed(self.row, name)
         self._quiet = False
 
     @property
     def value(self) -> str:
         """The name that is chosen."""
-        return str(self._dropdown.value)
+        return str(self.dropdown.value)
 
     def move(self, value: str) -> None:
         """Choose a name without telling anybody."""
         self._quiet = True
-        self._dropdown.value = value
+        self.dropdown.value = value
         self._quiet = False
 
     def watch(self, moved: Callable[[], None], refused: Callable[[str], None]) -> None:
         """Call `moved` whenever another name is chosen."""
-        self._dropdown.observe(lambda change: None if self._quiet else moved(), names="value")
+        self.dropdown.observe(lambda change: None if self._quiet else moved(), names="value")
 
 
 class Number:
@@ -91,16 +91,16 @@ class Number:
         read: Callable[[str], Any],
     ) -> None:
         self._show, self._read, self._quiet = show, read, False
-        self._slider = ipywidgets.SelectionSlider(
+        self.slider = ipywidgets.SelectionSlider(
             options=self._options([*steps, value]), value=value, description=name, tooltip=help,
             readout=False, continuous_update=True, style=STYLE,
             layout=ipywidgets.Layout(width=_SLIDER),
         )  # fmt: skip
-        self._box = ipywidgets.Text(
+        self.box = ipywidgets.Text(
             value=show(value), continuous_update=False, tooltip=f"{name}: {help}",
             layout=ipywidgets.Layout(width=_BOX),
         )  # fmt: skip
-        self.row = ipywidgets.HBox([self._slider, self._box])
+        self.row = ipywidgets.HBox([self.slider, self.box])
         classed(self.row, name)
 
     def _options(self, values: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -109,16 +109,16 @@ class Number:
     @property
     def value(self) -> Any:
         """The value, as the library stores it."""
-        return self._slider.value
+        return self.slider.value
 
     def move(self, value: Any) -> None:
         """Take a value, which becomes a step if it is none, without telling anybody."""
         self._quiet = True
-        known = [known for _, known in self._slider.options]
+        known = [known for _, known in self.slider.options]
         if value not in known:
-            self._slider.options = self._options([*known, value])
-        self._slider.value = value
-        self._box.value = self._show(value)
+            self.slider.options = self._options([*known, value])
+        self.slider.value = value
+        self.box.value = self._show(value)
         self._quiet = False
 
     def watch(self, moved: Callable[[], None], refused: Callable[[str], None]) -> None:
@@ -133,15 +133,15 @@ class Number:
             if self._quiet:
                 return
             try:
-                value = self._read(self._box.value.strip())
+                value = self._read(self.box.value.strip())
             except PfnlabError as error:
                 refused(str(error))
                 return
             self.move(value)
             moved()
 
-        self._slider.observe(slid, names="value")
-        self._box.observe(typed, names="value")
+        self.slider.observe(slid, names="value")
+        self.box.observe(typed, names="value")
 
 
 def parameter_control(parameter: Parameter, value: int | str) -> Control:

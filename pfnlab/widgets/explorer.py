@@ -52,23 +52,28 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             name: cost_control(name, figure, self._costs)
             for name, figure in self._costs.figures().items()
         }
-        self._pictures = {name: LivePicture(name) for name in VIEWS}
+        self.pictures = {name: LivePicture(name) for name in VIEWS}
         self._seen: Explored | None = None
         self._pinned: Shown | None = None
-        self._lines = Lines()
+        self.lines = Lines()
         self._counted = ipywidgets.HTML()
         self._presets = self._made_presets(source)
         self._refiner = Refiner(
             self._sample,
             self._exact,
             self._show,
-            self._lines.say,
-            lambda: self._lines.tell("replaying ..."),
+            self.lines.say,
+            lambda: self.lines.tell("replaying ..."),
         )
         super().__init__(self._laid_out())
         self.add_class("pfnlab-explorer")
         self._watch()
         self._replay()
+
+    @property
+    def controls(self) -> dict[str, Control]:
+        """All controls by name."""
+        return {**self._presets, **self._params, **self._cost_controls}
 
     # --- What is asked ------------------------------------------------------------------------
 
@@ -106,29 +111,29 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _watch(self) -> None:
         for name, control in self._params.items():
-            control.watch(self._price if name == "n_cpus" else self._replay, self._lines.say)
+            control.watch(self._price if name == "n_cpus" else self._replay, self.lines.say)
         for control in self._cost_controls.values():
-            control.watch(self._price, self._lines.say)
+            control.watch(self._price, self.lines.say)
         for name in ("source", "placement"):
-            self._presets[name].watch(self._replay, self._lines.say)
-        self._presets["region"].watch(self._to_region, self._lines.say)
-        self._presets["machine"].watch(self._to_machine, self._lines.say)
+            self._presets[name].watch(self._replay, self.lines.say)
+        self._presets["region"].watch(self._to_region, self.lines.say)
+        self._presets["machine"].watch(self._to_machine, self.lines.say)
 
     def _replay(self) -> None:
         """Ask for another replay."""
         try:
             setting = self.setting
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
             return
-        self._lines.say("")
+        self.lines.say("")
         self._refiner.ask(Asked(setting.source, setting.placement, setting.params))
 
     def _price(self) -> None:
         """Draw anew what depends on costs; nothing is replayed."""
         if self._seen is not None:
             self._show(self._seen, priced_only=True)
-            self._lines.say("")
+            self.lines.say("")
 
     def _to_region(self) -> None:
         name = self._presets["region"].value
@@ -144,7 +149,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         try:
             self._costs = costs_of(self._presets["machine"].value)
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
             return
         for name, control in self._cost_controls.items():
             control.move(getattr(self._costs, name))
@@ -155,22 +160,22 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
     def _show(self, seen: Explored, priced_only: bool = False) -> None:
         self._seen = seen.on_cpus(self._params["n_cpus"].value)
         now = Shown(self._seen, self._priced())
-        for name, picture in self._pictures.items():
+        for name, picture in self.pictures.items():
             if name == "time" or not priced_only:
                 picture.show(now, self._pinned)
-        self._lines.tell(seen.status)
+        self.lines.tell(seen.status)
         self._counted.value = table(now, self._pinned)
         if self._code.layout.display is None:
             self._copy()
 
     # --- Buttons ------------------------------------------------------------------------------
 
-    def _pin(self, button: Any) -> None:
+    def _pin(self, button: Any = None) -> None:
         if self._seen is not None:
             self._pinned = Shown(self._seen, self._priced())
             self._show(self._seen)
 
-    def _unpin(self, button: Any) -> None:
+    def _unpin(self, button: Any = None) -> None:
         self._pinned = None
         if self._seen is not None:
             self._show(self._seen)
@@ -179,13 +184,13 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         try:
             self._code.value = keeping.as_python(self.setting)
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
             return
         self._code.layout.display = None
 
-    def _save(self, button: Any) -> None:
+    def _save(self, button: Any = None) -> None:
         if self._seen is None:
-            self._lines.say("save: there is nothing to be saved yet")
+            self.lines.say("save: there is nothing to be saved yet")
             return
         setting, now = self.setting, Shown(self._seen, self.setting.costs)
         try:
@@ -201,9 +206,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
                 self._name.value.strip(), exploration.trace, steps, setting, now, self._pinned
             )
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
             return
-        self._lines.say("")
+        self.lines.say("")
         self._saved.value = f"wrote {escape(written)}"
         self._name.value = keeping.free_name()
 
@@ -228,7 +233,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             [_flowing(self._params), _flowing(self._cost_controls)], titles=("mechanism", "costs")
         )
         pictures = ipywidgets.GridBox(
-            [each.image for each in self._pictures.values()],
+            [each.image for each in self.pictures.values()],
             layout=ipywidgets.Layout(
                 grid_template_columns="repeat(2, minmax(0, 424px))", flex="0 1 856px"
             ),
@@ -237,7 +242,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             [_flowing(self._presets), tabs, self._buttons(), self._code],
             layout=ipywidgets.Layout(flex="1 1 310px", max_width="872px"),
         )
-        return [self._lines.row, _wrapped([pictures, controls]), self._counted]
+        return [self.lines.row, _wrapped([pictures, controls]), self._counted]
 
     def _buttons(self) -> ipywidgets.Widget:
         self._name = ipywidgets.Text(

@@ -52,20 +52,20 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
     ) -> None:
         self._run, self._draw, self._measure, self._price = run, draw, measure, price
         self._measured, self._costs = measured, costs_of(run.costs)
-        self._controls = {name: self._control(name) for name in names}
-        self._lines = Lines()
-        self._picture = picture()
-        self._picture.value = png(first)
+        self.controls = {name: self._control(name) for name in names}
+        self.lines = Lines()
+        self.picture = picture()
+        self.picture.value = png(first)
         self._refiner: Refiner[Params, Any] = Refiner(
-            lambda params: None, self._replay, self._show, self._lines.say,
-            lambda: self._lines.tell("replaying ..."),
+            lambda params: None, self._replay, self._show, self.lines.say,
+            lambda: self.lines.tell("replaying ..."),
         )  # fmt: skip
-        rows = [control.row for control in self._controls.values()]
-        super().__init__([*rows, self._lines.row, self._picture])
+        rows = [control.row for control in self.controls.values()]
+        super().__init__([*rows, self.lines.row, self.picture])
         self.add_class("pfnlab-explorer")
-        for name, control in self._controls.items():
+        for name, control in self.controls.items():
             only_priced = measure is None or name in (*FIGURES, *PRICED)
-            control.watch(self._moved_price if only_priced else self._moved, self._lines.say)
+            control.watch(self._moved_price if only_priced else self._moved, self.lines.say)
 
     def _control(self, name: str) -> Control:
         if name in PARAMETERS:
@@ -85,7 +85,7 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         ParameterError
             If sizes can't stand together.
         """
-        values = {name: control.value for name, control in self._controls.items()}
+        values = {name: control.value for name, control in self.controls.items()}
         params = self._run.params.replace(**{n: v for n, v in values.items() if n in PARAMETERS})
         start = self._costs
         moved = {n: v for n, v in values.items() if n in FIGURES and v != getattr(start, n)}
@@ -95,9 +95,9 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         try:
             params = self.setting.params
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
             return
-        self._lines.say("")
+        self.lines.say("")
         self._refiner.ask(params)
 
     def _replay(self, params: Params, look: Look) -> Any:
@@ -107,15 +107,15 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
     def _moved_price(self) -> None:
         try:
             self._show(self._measured)
-            self._lines.say("")
+            self.lines.say("")
         except PfnlabError as error:
-            self._lines.say(str(error))
+            self.lines.say(str(error))
 
     def _show(self, measured: Any) -> None:
         self._measured = measured
         drawn = measured if self._price is None else self._price(measured, self.setting)
-        self._picture.value = png(self._draw(drawn))
-        self._lines.tell("exact")
+        self.picture.value = png(self._draw(drawn))
+        self.lines.tell("exact")
 
 
 def repriced(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:

@@ -66,23 +66,23 @@ class SourceBox:
     """A box with suggestions: any trace file or workload."""
 
     def __init__(self, known: list[str], value: str) -> None:
-        self._box = ipywidgets.Combobox(
+        self.box = ipywidgets.Combobox(
             value=value, options=known, description="source", continuous_update=False,
             tooltip="a trace file, or a workload such as zipf:alpha=0.5,n_events=1000000",
             style=STYLE, layout=ipywidgets.Layout(width=WIDE),
         )  # fmt: skip
-        self.row = self._box
+        self.row = self.box
         classed(self.row, "source")
 
     @property
     def value(self) -> str:
         """The text."""
-        return str(self._box.value)
+        return str(self.box.value)
 
     def move(self, value: str) -> None:
         """Take another text."""
-        self._box.value = value
+        self.box.value = value
 
     def watch(self, moved: Callable[[], None], refused: Callable[[str], None]) -> None:
         """Call `moved` whenever another text is entered."""
-        self._box.observe(lambda change: moved(), names="value")
+        self.box.observe(lambda change: moved(), names="value")
