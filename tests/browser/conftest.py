@@ -83,22 +83,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
 
 
 @pytest.fixture(scope="package")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Parameters with which every notebook runs in seconds."""
-    trace = copies.small_trace(tmp_path_factory.mktemp("trace"))
-    return {"source": str(trace), **copies.SMALL}
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of a trace that every notebook replays in a moment."""
+    return str(copies.small_trace(tmp_path_factory.mktemp("trace")))
 
 
 @pytest.fixture(scope="package")
-def opening(
-    lab: Lab, browser: Browser, small: dict[str, Any], pytestconfig: pytest.Config
-) -> Opening:
+def opening(lab: Lab, browser: Browser, small: str, pytestconfig: pytest.Config) -> Opening:
     opened = pytestconfig.stash.setdefault(OPENED, [])
 
     @contextmanager
     def one(name: str, **parameters: Any) -> Iterator[Notebook]:
         folder = Path(tempfile.mkdtemp(dir=lab.root))
-        own = {**small, **copies.AXES.get(name, {}), **parameters}
+        own = {**copies.parameters(name, small), **parameters}
         path = folder / copies.copied(name, folder, own)
         notebook = Notebook(lab, browser, str(path.relative_to(lab.root)))
         opened.append(notebook)

@@ -17,10 +17,19 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 CHOSEN = ("00_model", "04_eviction_threshold", "explore")
 N_EVENTS = 20_000
 SMALL: Mapping[str, Any] = {"region_bytes": "16GiB", "chunk_bytes": "64KiB"}
-#: A notebook's axis would overrule the small region.
+#: An axis would overrule the small region.
 AXES: Mapping[str, Mapping[str, Any]] = {
     "02_region_size": {"region_bytes_axis": ["16GiB", "64GiB"]},
 }
+#: Small as they are.
+AS_THEY_ARE = ("00_model",)
+
+
+def parameters(name: str, source: str) -> dict[str, Any]:
+    """Return parameters with which a notebook runs in seconds."""
+    if name in AS_THEY_ARE:
+        return {}
+    return {"source": source, **SMALL, **AXES.get(name, {})}
 
 
 def small_trace(folder: Path) -> Path:

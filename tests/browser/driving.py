@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,11 @@ CONTROL = ".pfnlab-control"
 PICTURE = ".pfnlab-picture"
 STATUS = ".pfnlab-status"
 MESSAGE = ".pfnlab-message"
+BLANKS = "\u200b \n"  # an empty label holds a space of no width
+UNDER_WAY = ("sample", "replaying")
+#: Keys of a slider and of a list, and what takes each back.
+SLID = {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight", "PageUp": "PageDown"}
+LISTED = {"ArrowDown": "ArrowUp", "ArrowUp": "ArrowDown"}
 DEAD = ".jupyter-widgets-disconnected"
 
 # Lab shows a kernel's name before there is one: what counts is that a kernel has answered.
@@ -55,11 +61,13 @@ SETTLED = """async () => {
     const pause = ms => new Promise(done => setTimeout(done, ms));
     for (let n = -1; n !== window.pfnlabSeen.length;) {
         n = window.pfnlabSeen.length;
-        await pause(100);
+        await pause(30);
         await kernel.requestKernelInfo();
-        await pause(50);
+        await pause(20);
     }
 }"""
+FOCUSED = """() => document.activeElement.closest('.pfnlab-control')?.className
+    .match(/pfnlab-control-(\\w+)/)?.[1] ?? ''"""
 PIXELS = """async image => {
     const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
     return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
@@ -106,7 +114,6 @@ class Notebook:
         self.lab, self.path = lab, path
         self.page: Page = browser.new_page(viewport=LARGE_ENOUGH)  # type: ignore[arg-type]
         self.complaints: list[str] = []
-        self._ahead: dict[str, bool] = {}  # the direction of each control's last nudge
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._listen)
         self.page.add_init_script(WATCH)
@@ -160,8 +167,8 @@ class Notebook:
         return self.page.locator(f"{CONTROL}-{name}").first
 
     def handle(self, name: str) -> Locator:
-        """Return what of a control takes the arrow keys."""
-        return self.control(name).locator(".noUi-handle, select").first
+        """Return what of a control takes the arrow keys, or the text where none does."""
+        return self.control(name).locator(".noUi-handle, select, input").first
 
     def box(self, name: str) -> Locator:
         """Return the text box of a control."""
@@ -169,28 +176,56 @@ class Notebook:
 
     def press(self, name: str, key: str) -> None:
         """Press a key on a slider or dropdown."""
+        self.reveal(name)
         self.handle(name).focus()
         self.page.keyboard.press(key)
 
-    def nudge(self, name: str) -> None:
-        """Move a control by a step that is not refused, and wait for what it leads to."""
-        self._ahead[name] = True
-        self._step(name, ahead=True)
-        if self.text(MESSAGE):
-            self._step(name, ahead=False)
-            self._ahead[name] = False
-            self._step(name, ahead=False)
+    def tab(self) -> str:
+        """Press Tab, and return the name of the control that has the keyboard then, or nothing."""
+        self.page.keyboard.press("Tab")
+        name: str = self.page.evaluate(FOCUSED)
+        return name
 
-    def nudge_back(self, name: str) -> None:
-        """Take the last `nudge` of a control back."""
-        self._step(name, ahead=not self._ahead[name])
+    def reveal(self, name: str) -> None:
+        """Open the tab that a control is on, by keys."""
+        for tab in self.page.locator(".pfnlab-explorer .lm-TabBar-tab").all():
+            if self.handle(name).is_visible():
+                break
+            tab.focus()
+            self.page.keyboard.press("Enter")
+        self.handle(name).wait_for()
 
-    def _step(self, name: str, *, ahead: bool) -> None:
-        # In a closed list JupyterLab takes the arrows for itself; a space opens it.
+    def position(self, name: str) -> str:
+        """Return where a slider is, or what of a list is chosen."""
+        handle = self.handle(name)
+        return handle.get_attribute("aria-valuenow") or handle.input_value()
+
+    @contextmanager
+    def nudged(self, name: str) -> Iterator[set[str]]:
+        """Move a control by keys until a picture changes; name those that did; move it back.
+
+        One way, the other way, and farther: a step may be refused, or change nothing.
+        """
+        start, before = self.position(name), self.fingerprints()
+        for key, back in self._moves(name).items():
+            self._move(name, key)
+            changed = {n for n, content in self.fingerprints().items() if content != before[n]}
+            if changed:
+                yield changed
+            if self.position(name) != start:
+                self._move(name, back)
+            if changed:
+                return
+        yield set()
+
+    def _moves(self, name: str) -> dict[str, str]:
         listed = self.control(name).locator("select").count()
-        keys = ("Space", f"Arrow{'Down' if ahead else 'Up'}", "Enter") if listed else ()
-        for key in keys or (f"Arrow{'Right' if ahead else 'Left'}",):
-            self.press(name, key)
+        return LISTED if listed else SLID
+
+    def _move(self, name: str, key: str) -> None:
+        # In a closed list JupyterLab takes the arrows for itself; a space opens it.
+        for each in ("Space", key, "Enter") if key in LISTED else (key,):
+            self.press(name, each)
         self.settle()
 
     def sway(self, name: str, seconds: float) -> int:
@@ -198,6 +233,7 @@ class Notebook:
 
         It ends where it began.
         """
+        self.reveal(name)
         self.handle(name).focus()
         until, n = self.now_ms() + seconds * 1000, 0
         while self.now_ms() < until:
@@ -210,10 +246,16 @@ class Notebook:
 
     def enter(self, name: str, text: str) -> None:
         """Type a text into a control's box and end it with Enter."""
+        self.reveal(name)
         self.box(name).focus()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.type(text)
         self.page.keyboard.press("Enter")
+        self.settle()
+
+    def typed(self, name: str) -> str:
+        """Return the text in a control's box."""
+        return self.box(name).input_value()
 
     # --- What is seen
 
@@ -228,17 +270,18 @@ class Notebook:
         return b64decode(picture.evaluate(PIXELS))
 
     def fingerprints(self) -> dict[str, str]:
-        """Return a hash of the content of each picture, by its classes."""
+        """Return a hash of the content of each picture, by the end of its class."""
+        pictures = self.page.locator(f"img{PICTURE}").all()
         return {
-            picture.get_attribute("class") or "": hashlib.sha256(
+            (picture.get_attribute("class") or "").rpartition("-")[2]: hashlib.sha256(
                 b64decode(picture.evaluate(PIXELS))
             ).hexdigest()
-            for picture in self.page.locator(f"img{PICTURE}").all()
+            for picture in pictures
         }
 
     def text(self, selector: str) -> str:
-        """Return the visible text of the first element that matches."""
-        return self.page.locator(selector).first.inner_text().strip()
+        """Return the text of the first element that matches, in sight or not."""
+        return (self.page.locator(selector).first.text_content() or "").strip(BLANKS)
 
     def forget(self) -> None:
         """Forget what was seen so far."""
@@ -258,12 +301,18 @@ class Notebook:
     def settle(self) -> None:
         """Wait until the kernel has nothing more to say and no picture changes any more."""
         self.page.evaluate(SETTLED)
-        if self.page.locator(STATUS).count():
-            self.wait(
-                lambda: self.text(STATUS).startswith("exact") or self.text(MESSAGE) != "",
-                "an exact picture",
-            )
+        self.wait(self._is_exact, "an exact picture")
         self.page.evaluate(SETTLED)
+
+    def _is_exact(self) -> bool:
+        """Whether all pictures are exact, or were from the start, or nothing better will come."""
+        refused = any(t.strip(BLANKS) for t in self.page.locator(MESSAGE).all_text_contents())
+        under_way = [
+            text
+            for text in self.page.locator(STATUS).all_text_contents()
+            if text.strip(BLANKS).startswith(UNDER_WAY)
+        ]
+        return refused or not under_way
 
     def wait(self, condition: Callable[[], bool], what: str, within_s: float = 30) -> None:
         """Wait until `condition` holds; `what` is what was waited for, to be told if it never does.

@@ -12,17 +12,24 @@ from tests.browser.copies import SMALL
 from tests.browser.driving import MESSAGE, Notebook
 
 PICTURES = ("timeline", "curve", "time", "residency")
-LARGE = "zipf:1000000"
-TABS_AT_MOST = 200
-#: The name of the control that has the keyboard.
-FOCUSED = """() => document.activeElement.closest('.pfnlab-control')?.className
-    .match(/pfnlab-control-(\\w+)/)?.[1] ?? ''"""
+SOURCE = "block_io:20000"
+#: What a control needs in another's box to change anything.
+NEEDS = {
+    "reserve_granules": ("source", "gup_fast:20000"),  # atomic callers
+    "full_flush_refill": ("flush_ceiling_pages", "8"),  # full flushes; a chunk is 16 pages
+}
+#: What only the alternatives cost, which are not in the pictures.
+IDLE = {"device_latency"}
+#: A source is typed, and a region moves others.
+NO_WAY_BACK = ("source", "region")
+#: Presses of Tab for each control, at most: a slider, its box, and what is between.
+TABS = 3
 HELD_S = 10
 
 
 @pytest.fixture(scope="module")
 def explorer(opening: Opening) -> Iterator[Notebook]:
-    with opening("explore") as notebook:
+    with opening("explore", source=SOURCE, flush_ceiling_pages=16) as notebook:
         assert notebook.run_all() == []
         notebook.settle()
         yield notebook
@@ -35,27 +42,50 @@ def test_four_pictures_are_shown(explorer: Notebook) -> None:
         assert explorer.png(name).startswith(b"\x89PNG"), name
 
 
-def test_tab_reaches_every_control(explorer: Notebook) -> None:
-    names = explorer.controls()
-    explorer.handle(names[0]).focus()
-    reached = [names[0]]
-    for _ in range(TABS_AT_MOST):
-        explorer.page.keyboard.press("Tab")
-        reached.append(explorer.page.evaluate(FOCUSED))
-        if set(names) <= set(reached):
-            break
-    assert list(filter(None, dict.fromkeys(reached))) == names  # and in the order of the page
-
-
-def test_every_control_changes_a_picture_and_changes_it_back(explorer: Notebook) -> None:
-    start, idle = explorer.fingerprints(), []
+def test_tab_reaches_every_control_in_order(explorer: Notebook) -> None:
+    reached: list[str] = []
     for name in explorer.controls():
-        explorer.nudge(name)
-        if explorer.fingerprints() == start:
-            idle.append(name)
-        explorer.nudge_back(name)
-        assert explorer.fingerprints() == start, f"{name}: back where it was, with other pictures"
-    assert idle == []
+        if name not in reached:  # on a tab that was not open yet
+            explorer.reveal(name)
+            visible = [n for n in explorer.controls() if explorer.handle(n).is_visible()]
+            explorer.handle(visible[0]).focus()
+            found = [visible[0], *(explorer.tab() for _ in range(TABS * len(visible)))]
+            assert list(filter(None, dict.fromkeys(found))) == visible
+            reached += visible
+    assert {*reached} == {*explorer.controls()}
+
+
+def test_every_control_changes_a_picture_and_changes_it_back(
+    explorer: Notebook, small: str
+) -> None:
+    idle, changed = set[str](), set[str]()
+    needs = {"placement": ("source", small), "first_pfn": ("source", small), **NEEDS}
+    for name in explorer.controls():
+        if name in NO_WAY_BACK:
+            continue
+        other, text = needs.get(name, ("source", SOURCE))
+        before = explorer.typed(other)
+        if text != before:
+            explorer.enter(other, text)
+        start = explorer.fingerprints()
+        with explorer.nudged(name) as those:
+            changed |= those
+            if not those:
+                idle.add(name)
+        assert explorer.fingerprints() == start, f"{name}: moved back, but other pictures"
+        if text != before:
+            explorer.enter(other, before)
+    assert (idle, changed) == (IDLE, {*PICTURES})
+
+
+def test_a_region_moves_what_belongs_to_it(explorer: Notebook) -> None:
+    before = explorer.typed("region_bytes")
+    explorer.press("region", "Space")
+    for key in ("ArrowDown", "Enter"):
+        explorer.press("region", key)
+    explorer.settle()
+    assert explorer.typed("region_bytes") == "1TiB"
+    explorer.enter("region_bytes", before)
 
 
 @pytest.mark.parametrize(
@@ -67,25 +97,23 @@ def test_a_wrong_value_is_refused_in_the_words_of_the_library(
 ) -> None:
     with pytest.raises(pfnlab.ParameterError) as refusal:
         pfnlab.Params(**SMALL).replace(**{name: text})
-    before, value = explorer.fingerprints(), explorer.box(name).input_value()
+    before, value = explorer.fingerprints(), explorer.typed(name)
     explorer.enter(name, text)
-    explorer.wait(lambda: explorer.text(MESSAGE) == str(refusal.value), str(refusal.value))
+    assert explorer.text(MESSAGE) == str(refusal.value)
     assert explorer.fingerprints() == before
     explorer.enter(name, value)
-    explorer.wait(lambda: explorer.text(MESSAGE) == "", "a message that goes")
-    explorer.settle()
+    assert explorer.text(MESSAGE) == ""
     assert explorer.fingerprints() == before
 
 
 def test_a_typed_size_is_the_slider_moved_there(explorer: Notebook) -> None:
-    before, value = explorer.fingerprints(), explorer.box("chunk_bytes").input_value()
-    explorer.nudge("chunk_bytes")
-    by_slider = explorer.fingerprints()
-    explorer.nudge_back("chunk_bytes")
+    before, value = explorer.fingerprints(), explorer.typed("chunk_bytes")
+    with explorer.nudged("chunk_bytes"):
+        by_slider = explorer.fingerprints()
     explorer.enter("chunk_bytes", "128KiB")
-    explorer.wait(lambda: explorer.fingerprints() == by_slider, "the picture of 128KiB")
+    assert explorer.fingerprints() == by_slider
     explorer.enter("chunk_bytes", value)
-    explorer.wait(lambda: explorer.fingerprints() == before, "the picture of before")
+    assert explorer.fingerprints() == before
 
 
 def test_a_slider_held_for_ten_seconds_leaves_no_backlog(explorer: Notebook) -> None:

@@ -36,9 +36,8 @@ def test_a_kernel_restarted_in_the_middle(open_notebook: Open) -> None:
     notebook.settle()
     assert notebook.page.locator(DEAD).count() == 0
     assert not hint.is_visible()
-    before = notebook.fingerprints()
-    notebook.nudge("chunk_bytes")
-    assert notebook.fingerprints() != before
+    with notebook.nudged("chunk_bytes") as changed:
+        assert changed
 
 
 def test_a_trace_that_vanished_is_named_and_found_again(
