@@ -40,18 +40,6 @@ def small_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pfnlab.save(trace, tmp_path_factory.mktemp("trace") / "small.parquet")
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
-    """Frames of the claim notebooks at their defaults, exactly as the demo makes them."""
-    folder = tmp_path_factory.mktemp("results")
-    for chapter in chapters.CHAPTERS:
-        demo.run(chapter, folder)
-    assert {path.suffix for path in folder.iterdir()} == {".ipynb", ".parquet", ".png", ".svg"}
-    return {
-        c.notebook: pd.read_parquet(folder / f"{c.notebook}.parquet") for c in chapters.CHAPTERS
-    }
-
-
 # --- As committed -----------------------------------------------------------------------------
 
 
@@ -210,12 +198,19 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 # --- Verdicts and the README ------------------------------------------------------------------
 
 
-def test_the_readme_table_is_what_the_run_writes(
+def test_the_demo_leaves_notebook_frame_and_picture(results: Path) -> None:
+    names = {path.name for path in results.iterdir() if path.is_file()}
+    kinds = ("ipynb", "parquet", "pdf", "png", "svg")
+    assert names == {f"{c.notebook}.{kind}" for c in chapters.CHAPTERS for kind in kinds}
+
+
+def test_the_tables_of_verdicts_are_what_the_run_writes(
     frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
-    readme = (root / "README.md").read_text()
+    readme, page = (root / "README.md").read_text(), (root / demo.VERDICTS).read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
+    assert demo.with_table(page, demo.details(found)) == page
 
 
 def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:

@@ -51,7 +51,7 @@ class Course(Panel):
         super().__init__(figure, "Faults, and what stays resident")
         self.faults, self.resident = axes_in(figure, 0.57, 0.31), axes_in(figure, 0.17, 0.31)
         fault, level = palette.cost_part("fault").colour, palette.place(2).colour
-        self.behind = [self.line(axes, BESIDE, lw=1) for axes in (self.faults, self.resident)]
+        self.behind = [self.line(axes, BESIDE, lw=2) for axes in (self.faults, self.resident)]
         self.fault_line = self.line(self.faults, fault, lw=1.4)
         self.level_line = self.line(self.resident, level, lw=1.8)
         self.limit = self.line(self.resident, palette.THRESHOLD, ls="--", lw=1.2)
@@ -97,7 +97,7 @@ class Curve(Panel):
         super().__init__(figure, "What another threshold would do")
         self.axes = axes_in(figure, 0.17, 0.71)
         fault = palette.cost_part("fault").colour
-        self.behind = self.line(self.axes, BESIDE, lw=1.2)
+        self.behind = self.line(self.axes, BESIDE, lw=2.2)
         self.behind_at = self.line(self.axes, BESIDE, marker="o", ms=8, mfc="white", ls="")
         self.first = self.line(self.axes, palette.GREY, ls=":", lw=1.2)
         self.curve = self.line(self.axes, fault, marker=".", lw=1.8)
@@ -158,11 +158,13 @@ class Times(Panel):
                      for y, part in enumerate(_PARTS)]  # fmt: skip
         self.behind = [self._bar(y + 0.1, 0.2, BESIDE) for y in places]
         self.texts = [self.note(self.axes, va="center") for _ in places]
-        self.axes.set_yticks(places, list(_PARTS), fontsize=PLAIN)
+        self.axes.set_yticks(places, list(_PARTS), fontsize=8)
         self.axes.set_ylim(len(_PARTS) - 0.4, -0.6)
         self.axes.tick_params(axis="y", length=0)
         self.axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short_ns(v)))
         self.axes.set_xlabel("time an access", fontsize=PLAIN)
+        self.axes.set_ylabel("part", fontsize=PLAIN)
+        self.axes.yaxis.set_label_coords(-0.222, 0.5)
 
     def _bar(self, y: float, height: float, colour: str) -> Rectangle:
         bar = Rectangle((0, y), 0, height, color=colour, lw=0)
@@ -201,7 +203,6 @@ class Residency(Panel):
         self.said = self.note(self.low, va="center")
         self.low.set_xlabel("events replayed", fontsize=PLAIN)
         self.high.tick_params(labelbottom=False)
-        self.high.set_ylabel("pinned", fontsize=PLAIN)
 
     def show(self, now: Shown, beside: Shown | None) -> Hashable:
         """Show a map, a row for each area of the vmemmap; a second one above for what is pinned."""
@@ -209,10 +210,15 @@ class Residency(Panel):
         two = beside is not None
         self.high.set_visible(two)
         place_in(self.low, 0.17, 0.32 if two else 0.71)
-        self.low.set_ylabel("now" if two else "place in the vmemmap", fontsize=PLAIN)
+        self.low.set_ylabel("place, now" if two else "place in the vmemmap", fontsize=PLAIN)
+        self.high.set_ylabel("place, pinned" if two else "", fontsize=PLAIN)
         looks = [_map(self.low, self.images[0], now.seen)]
+        shown = self.images[: 1 + two]
         if beside is not None:
             looks.append(_map(self.high, self.images[1], beside.seen))
+        most = max(float(cast(Any, image.get_array()).max()) for image in shown)
+        for image in shown:
+            image.set_clim(0, most or 1)
         tells = now.seen.timeline.residency is not None
         policy = now.seen.params.policy
         self.said.set_text("" if tells else f"the kernel of {policy} does not tell")

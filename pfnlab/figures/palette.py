@@ -113,10 +113,10 @@ def scheme(name: str) -> Look:
 
 def size(size_bytes: float) -> Look:
     """Return the look of a size in bytes: from dark at 4 KiB to light at 1 GiB, by its log2."""
-    shift = min(max(log2(max(size_bytes, 1)), _SMALLEST), _LARGEST)
+    shift = min(max(round(log2(max(size_bytes, 1))), _SMALLEST), _LARGEST)
     share = (shift - _SMALLEST) / (_LARGEST - _SMALLEST)
     colour = to_hex(colormaps["inferno"](_DARKEST + (_LIGHTEST - _DARKEST) * share))
-    return Look(colour, MARKERS[round(shift - _SMALLEST) // 2 % len(MARKERS)])
+    return Look(colour, MARKERS[(shift - _SMALLEST) // 2 % len(MARKERS)])
 
 
 def cost_part(name: str) -> Look:
@@ -131,7 +131,7 @@ def cost_part(name: str) -> Look:
 def place(number: int) -> Look:
     """Return the look of the `number`-th of some things that have no other."""
     lap, colour = divmod(number, len(COLOURS))
-    return Look(COLOURS[colour], MARKERS[number % len(MARKERS)], LINES[lap % len(LINES)])
+    return Look(COLOURS[colour], MARKERS[(number + lap) % len(MARKERS)], LINES[lap % len(LINES)])
 
 
 def sources(names: Iterable[object]) -> dict[str, Look]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,15 @@ from pfnlab.units import short_bytes
 
 _FAULT, _ILLEGAL, _PIN = INK, "#B00020", "#6A3D9A"  # no chunk has these
 _HELD = ["resident", "order", "pinned", "set_aside"]
-_COUNTED = ["hits", "faults", "cold_faults", "atomic_faults", "puts", "shootdowns", "futile_passes"]
+_COUNTED = [
+    "hits",
+    "faults",
+    "cold_faults",
+    "atomic_faults",
+    "puts",
+    "shootdowns",
+    "evicted_chunks",
+]
 _TITLES = {
     "lra": "A fault moves its chunk to the top of the order, a hit does not; the bottom goes first",
     "lru": "Every access moves its chunk to the top of the order; the bottom goes first",
@@ -38,7 +47,7 @@ def mechanism(frame: pd.DataFrame) -> Figure:
                     "policy"])  # fmt: skip
     rows = frame[frame["source"] == frame["source"].iloc[0]].head(MAX_DRAWN).reset_index(drop=True)
     title = _TITLES.get(rows["policy"][0], "Faults populate granules, passes unmap chunks")
-    figure, grid = new_figure(title, 3, 1, 12.6, 9.6)
+    figure, grid = new_figure(title, 3, 1, 11.0, 9.2)
     above, order, level = (row[0] for row in grid)
     figure.set_layout_engine("constrained", h_pad=0.06)
     above.get_gridspec().set_height_ratios([3.4, 2.0, 1.0])  # type: ignore[union-attr]
@@ -46,7 +55,8 @@ def mechanism(frame: pd.DataFrame) -> Figure:
     _victims(order, rows)
     _level(level, rows)
     about = f"{rows['source'][0]} ({rows['evidence'][0]})"
-    above.set_title(about, loc="left", fontsize=10, pad=16)
+    deepest = max(rows["evicted_chunks"].max(), 1)
+    above.set_title(about, loc="left", fontsize=10, pad=8 + 9 * deepest)
     for axes in (above, order, level):
         axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20))
@@ -103,14 +113,21 @@ def _spans(held: pd.Series[Any]) -> list[tuple[int, int, int]]:
 
 def _unmapped(axes: Axes, rows: pd.DataFrame, in_chunk: int) -> None:
     """Write over each shootdown which chunks it unmapped, unless there are too many to read."""
-    if len(rows) > _LABELLED_EVENTS:
+    gone = {x: _gone(before, now, in_chunk)
+            for x, (before, now) in enumerate(pairwise(rows["resident"]), 1)}  # fmt: skip
+    gone = {x: chunks for x, chunks in gone.items() if chunks}
+    if not gone or len(rows) > _LABELLED_EVENTS:
         return
-    for x, (before, now) in enumerate(pairwise(rows["resident"]), 1):
-        gone = {granule // in_chunk for granule in {*before} - {*now}}
-        if gone:
-            text = f"unmap {', '.join(str(chunk) for chunk in sorted(gone))}"
-            axes.text(x - 0.5, 1.01, text, transform=axes.get_xaxis_transform(), ha="center",
-                      fontsize=8, color=_ILLEGAL)  # fmt: skip
+    # One above the other: the next shootdown may be one event away.
+    texts = {-1.0: "unmapped chunk"} | {x - 0.5: "\n".join(gone[x]) for x in gone}
+    for x, text in texts.items():
+        axes.text(x, 1.01, text, transform=axes.get_xaxis_transform(), fontsize=8, color=_ILLEGAL,
+                  ha="right" if x < 0 else "center", linespacing=1.0)  # fmt: skip
+
+
+def _gone(before: Iterable[int], now: Iterable[int], in_chunk: int) -> list[str]:
+    chunks = {granule // in_chunk for granule in {*before} - {*now}}
+    return [str(chunk) for chunk in sorted(chunks)]
 
 
 def _marks(axes: Axes, rows: pd.DataFrame, y: Any) -> None:

@@ -13,13 +13,14 @@ import pandas as pd
 from pfnlab.figures import Film
 from pfnlab.figures.stage.moments import Kind
 
-#: What one can jump to, and how it is called among the kinds of events.
+#: What one can jump to, and how it is called.
 _JUMPS: dict[Kind, str] = {
     "fault": "fault",
     "eviction": "eviction",
-    "skip": "pin skipped",
+    "skip": "skipped pin",
     "refusal": "refusal",
 }
+_KINDS: dict[Kind, str] = {"hit": "hit", **_JUMPS, "put": "PUT"}
 _SPEEDS = {"1 event/s": 1000, "2 events/s": 500, "4 events/s": 250, "8 events/s": 125}
 #: Scenes that are drawn ahead of time, and the pause in s after each for what the user asks.
 _AHEAD, _PAUSE = 64, 0.02
@@ -63,6 +64,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self.picture.add_class("pfnlab-picture").add_class("pfnlab-picture-scene")
         self.status = ipywidgets.HTML()
         self.status.add_class("pfnlab-status")
+        self._pending: asyncio.TimerHandle | None = None
         self.slider.observe(self._show, names="value")
         self._show()
         super().__init__([self._transport(), self._jumps(), self.picture, self.status])
@@ -103,8 +105,13 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
     def _show(self, change: object = None) -> None:
         event = self.slider.value
         self.picture.value = self.film.png(event)
-        self.status.value = self.film.told(event)
+        self.status.value = self._said(event)
         self._draw_ahead()
+
+    def _said(self, event: int) -> str:
+        found = self.film.kinds(event)
+        names = ", ".join(name for kind, name in _KINDS.items() if kind in found)
+        return f"event {event} of {len(self.film) - 1}: {names}"
 
     def _draw_ahead(self) -> None:
         """Draw what comes next, one scene whenever the kernel has nothing else to do."""
@@ -112,7 +119,9 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # no kernel: nobody waits either
-        loop.call_later(_PAUSE, self._draw_one)
+        if self._pending is not None:
+            self._pending.cancel()
+        self._pending = loop.call_later(_PAUSE, self._draw_one)
 
     def _draw_one(self) -> None:
         now = self.slider.value

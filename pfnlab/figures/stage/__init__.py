@@ -21,7 +21,7 @@ from pfnlab.figures.stage.telling import asked, told
 _DPI = 100
 #: Pictures that are kept: 25 MB of them.
 KEPT = 256
-_LINE_CHARACTERS = 132
+_LINE_CHARACTERS = 112
 _BADGES: dict[Kind, tuple[str, str]] = {
     "refusal": ("REFUSED", brush.ALARM),
     "skip": ("PIN SKIPPED", brush.PIN),
@@ -147,6 +147,10 @@ class Film:
         """Return the sentence that says what an event did."""
         moment = self._tale.at(event)
         return f"event {event}: {asked(moment)}. {told(moment, self._tale.setting)}"
+
+    def kinds(self, event: int) -> frozenset[Kind]:
+        """Return what a person may look for in an event."""
+        return self._tale.at(event).kinds
 
     def events(self, kind: Kind) -> list[int]:
         """Return the events of a kind, ascending."""

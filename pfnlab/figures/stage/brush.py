@@ -17,8 +17,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from pfnlab.figures.drawing import COLOURS, INK
 
-#: Tenths of an inch.
-WIDTH, HEIGHT = 98.0, 66.0
+#: Tenths of an inch. As wide as JupyterLab shows unscaled beside its file list, 1280 pixels wide.
+WIDTH, HEIGHT = 84.0, 66.0
 #: No chunk has these.
 ALARM, PIN, NOW = "#B00020", "#6A3D9A", "#FFF0A8"
 PALE, LINE = "#B8B8B8", "#DDDDDD"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from matplotlib.axes import Axes
 
 from pfnlab.figures.drawing import GREY, INK
@@ -11,14 +9,14 @@ from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Setting, Tale
 
 _DRAWN = 4
-LEFT, RIGHT = 5.0, 22.0
+LEFT, RIGHT = 3.8, 18.4
 _TOP, _STEP, _HEIGHT = 51.0, 7.6, 6.4
 
 
 def drawn_cpus(tale: Tale, moment: Moment) -> list[int]:
     """Return the CPUs that are drawn: those that ask most, and always the one that asks now."""
-    n_cpus = max(tale.setting.n_cpus, 1 + max(m.cpu for m in tale.moments))
-    callers = [cpu for cpu, _ in Counter(m.cpu for m in tale.moments).most_common(_DRAWN)]
+    n_cpus = max(tale.setting.n_cpus, 1 + max(tale.cpus))
+    callers = tale.cpus[:_DRAWN]
     idle = [cpu for cpu in range(min(n_cpus, 2 * _DRAWN)) if cpu not in callers]
     shown = sorted([*callers, *idle][: min(n_cpus, _DRAWN)])
     return shown if moment.cpu in shown else [*shown[:-1], moment.cpu]
@@ -34,7 +32,7 @@ def draw_cpus(axes: Axes, tale: Tale, moment: Moment) -> None:
         else:
             _other(axes, place, cpu, interrupted)
     if interrupted:
-        _interrupts(axes, shown.index(moment.cpu), len(shown))
+        _interrupts(axes, shown, shown.index(moment.cpu))
     _more(axes, tale.setting, len(shown), interrupted)
 
 
@@ -53,7 +51,7 @@ def _caller(axes: Axes, place: int, moment: Moment) -> None:
     look = {"facecolor": brush.NOW, "edgecolor": edge, "lw": 2.2}
     brush.pill(axes, LEFT, y, RIGHT - LEFT, _HEIGHT, **look)
     brush.heading(axes, LEFT + 1, y + 4.9, f"CPU {moment.cpu}")
-    brush.words(axes, LEFT + 1, y + 3.05, f"{moment.op} pfn {moment.pfn}")
+    brush.words(axes, LEFT + 1, y + 3.05, moment.op)
     context = "atomic: may not sleep" if moment.atomic else "can sleep"
     colour = brush.ALARM if moment.atomic else INK
     brush.words(axes, LEFT + 1, y + 1.35, context, color=colour)
@@ -72,15 +70,16 @@ def _other(axes: Axes, place: int, cpu: int, interrupted: bool) -> None:
                     fontweight="bold")  # fmt: skip
 
 
-def _interrupts(axes: Axes, caller: int, n_shown: int) -> None:
+def _interrupts(axes: Axes, shown: list[int], caller: int) -> None:
     """Draw an arrow from the caller to each other CPU, in the margin on the left."""
     start = _bottom(caller) + _HEIGHT / 2
-    for place in range(n_shown):
+    for place, cpu in enumerate(shown):
         end = _bottom(place) + _HEIGHT / 2
         if place != caller:
-            bulge = 1.5 + 1.1 * abs(place - caller)  # so that no two arrows lie on each other
+            bulge = 1.2 + 0.8 * abs(place - caller)  # so that no two arrows lie on each other
             bend = bulge / abs(end - start) * (1 if end < start else -1)
-            brush.arrow(axes, (LEFT - 0.4, start), (LEFT - 0.3, end), bend, color=brush.ALARM)
+            ends = (LEFT - 0.4, start), (LEFT - 0.3, end)
+            brush.arrow(axes, *ends, bend, color=brush.ALARM, gid=f"ipi-{cpu}")
 
 
 def _more(axes: Axes, setting: Setting, n_shown: int, interrupted: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -122,22 +124,37 @@ class Setting(NamedTuple):
         return self.threshold_bytes // self.granule_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is cached
 class Tale:
     """The events of one replay, and what stays as it is meanwhile."""
 
     setting: Setting
     moments: tuple[Moment, ...]
 
-    @property
-    def chunks(self) -> list[int]:
+    @cached_property
+    def chunks(self) -> tuple[int, ...]:
         """Chunks that are touched, ascending."""
-        return sorted({moment.chunk for moment in self.moments})
+        return tuple(sorted({moment.chunk for moment in self.moments}))
 
-    @property
+    @cached_property
+    def cpus(self) -> tuple[int, ...]:
+        """CPUs that ask, those that ask most first."""
+        return tuple(cpu for cpu, _ in Counter(m.cpu for m in self.moments).most_common())
+
+    @cached_property
     def peak_granules(self) -> int:
         """Most granules resident after any event."""
         return max(len(moment.after.resident) for moment in self.moments)
+
+    @cached_property
+    def peak_order(self) -> int:
+        """Most chunks in the order after any event."""
+        return max(len(moment.after.order) for moment in self.moments)
+
+    @cached_property
+    def peak_set_aside(self) -> int:
+        """Most chunks set aside after any event."""
+        return max(len(moment.after.set_aside) for moment in self.moments)
 
     def at(self, event: int) -> Moment:
         """Return an event by its number.

@@ -10,11 +10,11 @@ from pfnlab.figures.drawing import GREY, INK
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Held, Moment, Tale
 
-LEFT = 74.0
-_BEFORE, _AFTER, _WIDTH = 75.0, 90.2, 5.8
-_TOP, _BOTTOM = 50.2, 18.5
+LEFT = 63.0
+_BEFORE, _AFTER, _WIDTH = 63.0, 76.8, 5.2
+_TOP, _BOTTOM, _GAP = 50.2, 18.5, 2.4
 _ENDS = {
-    "lra": ("last allocated", "goes next"),
+    "lra": ("newest", "goes next"),
     "lru": ("last used", "goes next"),
     "clock": ("newest", "looked at next"),
     "sieve": ("newest", "oldest"),
@@ -28,47 +28,44 @@ def draw_ends(axes: Axes, tale: Tale) -> None:
     brush.words(axes, _AFTER + _WIDTH / 2, 52.0, "after", ha="center", color=GREY)
     _, next_to_go = _ENDS[tale.setting.policy]
     y = _height(tale, 0)
-    middle = (_BEFORE + _AFTER + _WIDTH) / 2
     below = y - _step(tale) * 0.5 - 0.9
     brush.words(axes, _BEFORE + _WIDTH / 2, below, f"▲ {next_to_go}", ha="center")
-    if _deepest(tale):
-        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=brush.PIN)
 
 
 def title(tale: Tale) -> str:
     """Say what the order is, and which end is up."""
     newest, _ = _ENDS[tale.setting.policy]
-    return f"{tale.setting.policy} order" + (f": {newest} on top" if newest else "")
+    return f"{tale.setting.policy} order" + (f", {newest} on top" if newest else "")
 
 
 def draw_order(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw both orders, and a line from where each chunk was to where it is."""
     before, after = _places(tale, moment.before), _places(tale, moment.after)
+    if moment.before.set_aside or moment.after.set_aside:
+        middle = (_BEFORE + _AFTER + _WIDTH) / 2
+        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=brush.PIN)
     for chunk, start in before.items():
         _link(axes, moment, chunk, start, after.get(chunk))
     for chunk, y in before.items():
         edge = {"edgecolor": brush.ALARM, "lw": 1.6} if chunk in moment.evicted else {}
-        _pill(axes, tale, _BEFORE, y, chunk, **_edge(moment.before, chunk) | edge)
+        look = _edge(moment.before, chunk) | edge | {"gid": f"before-{chunk}"}
+        _pill(axes, tale, _BEFORE, y, chunk, **look)
     for chunk, y in after.items():
         moved = chunk in moment.after.order and _moved(moment, chunk)
         edge = {"edgecolor": INK, "lw": 2.2} if moved else {}
-        _pill(axes, tale, _AFTER, y, chunk, **_edge(moment.after, chunk) | edge)
-
-
-def _deepest(tale: Tale) -> int:
-    return max(len(moment.after.set_aside) for moment in tale.moments)
+        look = _edge(moment.after, chunk) | edge | {"gid": f"after-{chunk}"}
+        _pill(axes, tale, _AFTER, y, chunk, **look)
 
 
 def _step(tale: Tale) -> float:
-    highest = max(1, *(len(moment.after.order) for moment in tale.moments))
-    return min((_TOP - _BOTTOM - 2.4) / (highest + _deepest(tale)), 3.6)
+    n_places = max(tale.peak_order, 1) + tale.peak_set_aside
+    return min((_TOP - _BOTTOM - _GAP) / n_places, 3.6)
 
 
 def _height(tale: Tale, place: int) -> float:
     """Return the height of a place in the order; those set aside lie below 0, after a gap."""
-    step, deepest = _step(tale), _deepest(tale)
-    gap = 2.4 if place >= 0 else 0.0
-    return _BOTTOM + gap + (place + deepest + 0.5) * step
+    gap = _GAP if place >= 0 else 0.0
+    return _BOTTOM + gap + (place + tale.peak_set_aside + 0.5) * _step(tale)
 
 
 def _places(tale: Tale, held: Held) -> dict[int, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
@@ -10,7 +10,7 @@ from pfnlab.figures.drawing import GREY, INK
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Tale
 
-_NAMES, _MARKS, _END, _COUNTS = 2.0, 15.0, 82.0, 84.0
+_NAMES, _MARKS, _END, _COUNTS = 2.0, 12.0, 69.0, 70.0
 _TOP, _STEP = 12.4, 1.85
 
 
@@ -48,7 +48,7 @@ def draw_lanes(axes: Axes, tale: Tale) -> None:
 def draw_strip(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw what happened up to the event, where it is, and how often each."""
     x = _x(tale, moment.event)
-    brush.box(axes, x - 0.8, 2.2, 1.6, 11.4, facecolor=brush.NOW, edgecolor=INK, lw=1,
+    brush.box(axes, x - 0.7, 2.2, 1.4, 11.4, facecolor=brush.NOW, edgecolor=INK, lw=1,
               zorder=0.5)  # fmt: skip
     for place, lane in enumerate(_LANES):
         _marks(axes, tale, place, moment.event + 1)
@@ -57,6 +57,12 @@ def draw_strip(axes: Axes, tale: Tale, moment: Moment) -> None:
 
 def _x(tale: Tale, event: int) -> float:
     return _MARKS + 1 + (_END - _MARKS - 2) * event / max(len(tale.moments) - 1, 1)
+
+
+def _size(tale: Tale) -> float:
+    """Return the points of a mark, so that neighbours do not cover each other."""
+    apart = _x(tale, 1) - _x(tale, 0) if len(tale.moments) > 1 else 1.0
+    return min(5.5, max(2.0, 7.2 * apart - 1.4))
 
 
 def _every(n_events: int) -> int:
@@ -68,7 +74,8 @@ def _marks(axes: Axes, tale: Tale, place: int, n_events: int, share: float = 1.0
     lane = _LANES[place]
     some = [m for m in tale.moments[:n_events] if m.added[lane.counter]]
     colour = brush.tint(lane.colour, share)
-    look: dict[str, Any] = {"ls": "", "marker": lane.marker, "mec": colour, "ms": 5.5, "mew": 1.4}
+    look: brush.Look = {"ls": "", "marker": lane.marker, "mec": colour, "mew": 1.4}
+    look["ms"] = _size(tale)
     for again, fill in ((False, colour), (True, "white")):
         xs = [_x(tale, m.event) for m in some if _again(m, lane) == again]
         if xs:

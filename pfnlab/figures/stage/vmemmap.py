@@ -9,22 +9,23 @@ from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Setting, Tale
 from pfnlab.units import short_bytes
 
-LEFT = 27.0
-_BOXES, _RIGHT = 33.6, 62.4
+LEFT = 22.0
+_BOXES, _RIGHT = 28.4, 54.6
 _TOP, _BOTTOM = 50.2, 22.5
 _GAUGE, _GAUGE_HEIGHT = 17.2, 2.2
-_WORD = 6.0  # the widest word in a box
+_WORD = 5.8  # the widest word in a box
 
 
 def draw_names(axes: Axes, tale: Tale) -> None:
     """Draw what stays: a name for each chunk, granules that are not resident, the threshold."""
     for chunk in tale.chunks:
         y = row_of(tale, chunk)
-        brush.pill(axes, LEFT, y - 1.1, 6.0, 2.2, facecolor=brush.tint(brush.colour_of(chunk)))
-        brush.words(axes, LEFT + 3.0, y, f"chunk {chunk}", ha="center")
+        brush.pill(axes, LEFT, y - 1.1, 5.8, 2.2, facecolor=brush.tint(brush.colour_of(chunk)))
+        brush.words(axes, LEFT + 2.9, y, f"chunk {chunk}", ha="center")
         for granule in _granules(tale.setting, chunk):
-            brush.box(axes, *_place(tale, granule))
-            brush.words(axes, *_centre(tale, granule), str(granule), ha="center", color=brush.PALE)
+            brush.box(axes, *_place(tale, granule), zorder=0.5)
+            look: brush.Look = {"ha": "center", "color": brush.PALE, "zorder": 0.6}
+            brush.words(axes, *_centre(tale, granule), str(granule), **look)
     setting = tale.setting
     x = _BOXES + setting.threshold_granules * _cell(tale)
     brush.line(axes, [x, x], [_GAUGE - 0.6, _GAUGE + _GAUGE_HEIGHT + 0.6], color=brush.ALARM, lw=2)
@@ -77,8 +78,8 @@ def _granules(setting: Setting, chunk: int) -> range:
 def _translation(axes: Axes, setting: Setting, moment: Moment) -> None:
     """Write the way from the pfn to its chunk."""
     first = setting.first_pfn
-    pfn = f"(pfn {moment.pfn} \N{MINUS SIGN} {first})" if first else f"pfn {moment.pfn}"
-    text = f"{pfn} ÷ {setting.granule_pfns} → granule {moment.granule}"
+    pfn = "pfn \N{MINUS SIGN} first_pfn =" if first else "pfn"
+    text = f"{pfn} {moment.pfn - first} ÷ {setting.granule_pfns} → granule {moment.granule}"
     text += f" ÷ {setting.chunk_granules} → chunk {moment.chunk}"
     brush.words(axes, LEFT, 52.0, text, fontsize=brush.PLAIN)
 
@@ -87,7 +88,9 @@ def _granule(axes: Axes, tale: Tale, moment: Moment, granule: int) -> None:
     """Draw the box of a granule: filled while resident, a word for what happens to it now."""
     colour = brush.colour_of(granule // tale.setting.chunk_granules)
     resident = granule in moment.after.resident
-    look: brush.Look = {"facecolor": brush.tint(colour) if resident else "white"}
+    look: brush.Look = {}
+    if resident:
+        look = {"facecolor": brush.tint(colour), "gid": f"resident-{granule}"}
     if granule in moment.unmapped:
         look |= {"edgecolor": brush.ALARM, "ls": "--", "lw": 1.4}
     if granule == moment.granule:
@@ -108,7 +111,7 @@ def _named(axes: Axes, tale: Tale, moment: Moment, granule: int) -> None:
         look = {"color": colour, "fontweight": "bold", "zorder": 4}
         brush.words(axes, x, y - 0.23 * height, word, ha="center", **look)
     elif colour == brush.ALARM:
-        brush.cross(axes, x, y, min(width, height) / 3)
+        brush.cross(axes, x, y, min(width, height) / 3, zorder=3)
 
 
 def _happens(moment: Moment, granule: int) -> tuple[str, str]:
@@ -117,7 +120,7 @@ def _happens(moment: Moment, granule: int) -> tuple[str, str]:
     if granule != moment.granule:
         return "", INK
     if moment.refused:
-        return "× refused", brush.ALARM
+        return "refused", brush.ALARM
     if moment.op == "PUT":
         return "put", brush.PIN
     return ("populate", INK) if moment.populated else ("hit", INK)
@@ -129,12 +132,12 @@ def _note(axes: Axes, tale: Tale, moment: Moment, chunk: int) -> None:
     pins = moment.after.pins.get(chunk, 0)
     notes = [f"● {pins} pin{'s' if pins > 1 else ''}"] if pins else []
     if chunk in moment.skipped:
-        notes.append("pinned: skipped")
+        notes.append("skipped")
     elif chunk in moment.after.set_aside:
         notes.append("set aside")
     for place, note in enumerate(notes):
         height = y + (0.85 - 1.7 * place if len(notes) > 1 else 0)
-        strong = "bold" if note.startswith("pinned") else "normal"
+        strong = "bold" if note == "skipped" else "normal"
         brush.words(axes, _RIGHT + 0.4, height, note, color=brush.PIN, fontweight=strong)
 
 
