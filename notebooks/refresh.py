@@ -1,6 +1,7 @@
 """Execute the notebooks with their defaults, in place, and keep only what a reader should see.
 
-Dropped are widget state, timings and the text of widgets; pictures, tables and verdicts stay.
+Dropped are widget state, timings and widgets, but for the still that one brings; pictures, tables
+and verdicts stay.
 
     .venv/bin/python notebooks/refresh.py [NAME ...]
 """
@@ -30,12 +31,15 @@ def refresh(path: Path) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if is_for_readers(output)]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET, None)
     nbformat.write(notebook, path)
     print(path.name, path.stat().st_size // 1024, "KiB")
 
 
 def is_for_readers(output: Any) -> bool:
-    return WIDGET not in output.get("data", {})
+    data = output.get("data", {})
+    return WIDGET not in data or "image/png" in data
 
 
 if __name__ == "__main__":

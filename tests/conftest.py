@@ -27,6 +27,13 @@ settings.register_profile(
 settings.load_profile("pfnlab")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here and not in tests/browser: pytest reads that folder too late for options.
+    parser.addoption(
+        "--all-notebooks", action="store_true", help="open every notebook in the browser"
+    )
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Root of the checkout."""

@@ -33,6 +33,7 @@ DRAWN: dict[str, Callable[[Frames], Figure]] = {
     "eviction_threshold": lambda frames: figures.eviction_threshold(
         frames["04_eviction_threshold"]
     ),
+    "exploration": lambda frames: explored(),
     "heat_map": lambda frames: figures.heat_map(portrait(trace())),
     "lazy_purge": lambda frames: figures.lazy_purge(frames["05_shootdowns"]),
     "mechanism": lambda frames: figures.mechanism(frames["00_model"]),
@@ -41,6 +42,7 @@ DRAWN: dict[str, Callable[[Frames], Figure]] = {
     "pins": lambda frames: figures.pins(frames["07_pins"]),
     "reality": lambda frames: figures.reality(frames["10_reality_check"]),
     "region_size": lambda frames: figures.region_size(frames["02_region_size"]),
+    "scene": lambda frames: figures.scene(frames["00_model"], 17),
     "schemes": lambda frames: figures.schemes(frames["01_static_cost"]),
     "shootdowns": lambda frames: figures.shootdowns(frames["05_shootdowns"]),
 }
@@ -64,6 +66,13 @@ MAX_PNG_BYTES = 150_000
 
 def trace() -> pfnlab.Trace:
     return pfnlab.workload("zipf", n_events=20_000).trace(pfnlab.Params(region_bytes="64GiB"))
+
+
+def explored() -> Figure:
+    params = pfnlab.Params(region_bytes="64GiB", chunk_bytes="64KiB", threshold_bytes="2MiB")
+    seen = pfnlab.explore(trace(), params)
+    beside = pfnlab.explore(trace(), params.replace(policy="lru", threshold_bytes="4MiB"))
+    return figures.exploration(seen, beside=beside, beside_costs="latr-8s120")
 
 
 def advice() -> Any:
@@ -99,7 +108,7 @@ def shown(image: Image.Image, colours: set[str]) -> bool:
 
 
 def test_every_public_figure_is_checked() -> None:
-    assert {*DRAWN} | {"pdf", "png", "svg"} == {*figures.__all__}
+    assert {*DRAWN} | {"Film", "pdf", "png", "svg"} == {*figures.__all__}
 
 
 @pytest.mark.parametrize("name", DRAWN)

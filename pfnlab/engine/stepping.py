@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.columns import Events
+from pfnlab.columns import Column, Events
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.geometry import Geometry
@@ -16,6 +16,8 @@ from pfnlab.kernels import state as tables
 from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
 from pfnlab.replayable import Replayable
 from pfnlab.requests import PUT
+from pfnlab.streamed import StreamedTrace
+from pfnlab.trace import Trace
 
 #: What a person can still look at, event by event.
 MAX_GRANULES = 4096
@@ -57,12 +59,13 @@ def steps(trace: Replayable, params: Params) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row an event: ``event``, ``pfn``, ``op``, ``atomic``, ``granule`` and ``chunk``;
-        ``accesses``, ``hits`` and the other counters of DESIGN 5 that events add to, as added
-        by this one; then, after the event, ``resident_bytes``, ``reserve_left`` (granules) and
-        the tuples ``resident`` (granules), ``order`` (chunks, the next victim first where the order
-        is a list), ``pinned`` (chunks with live pins) and ``set_aside`` (chunks that a pass found
-        pinned and took out of the order).
+        One row an event: ``event``, ``pfn``, ``op``, ``atomic``, ``cpu`` (0 where the trace does
+        not say), ``granule`` and ``chunk``; ``accesses``, ``hits`` and the other counters of
+        DESIGN 5 that events add to, as added by this one; then, after the event,
+        ``resident_bytes``, ``reserve_left`` (granules) and the tuples ``resident`` (granules),
+        ``order`` (chunks, the next victim first where the order is a list), ``pinned`` (chunks
+        with live pins), ``pins`` (how many each of these has) and ``set_aside`` (chunks that a
+        pass found pinned and took out of the order).
 
     Raises
     ------
@@ -73,6 +76,7 @@ def steps(trace: Replayable, params: Params) -> pd.DataFrame:
     """
     _check(trace, params)
     mechanism, geometry = Mechanism(trace, params), Geometry.of(params)
+    cpus = cpus_of(trace, len(trace))
     rows: list[dict[str, Any]] = []
     for piece in trace.pieces(params):
         for i in range(len(piece.pfns)):
@@ -80,8 +84,20 @@ def steps(trace: Replayable, params: Params) -> pd.DataFrame:
             event = piece.part(i, i + 1)
             mechanism.feed(event)
             added = mechanism.state.counts - before
-            rows.append(_asked(event, geometry) | _counted(event, added) | _held(mechanism))
+            asked = _asked(event, geometry, int(cpus[event.start]))
+            rows.append(asked | _counted(event, added) | _held(mechanism))
     return pd.DataFrame(rows)
+
+
+def cpus_of(trace: Replayable, n_events: int) -> Column:
+    """Return the CPU of each of the first events; zeros where the trace does not say."""
+    column: Column | None = None
+    if isinstance(trace, Trace):
+        column = trace.cpus
+    elif isinstance(trace, StreamedTrace) and "cpus" in trace.dtypes:
+        # A block is a buffer of the iterator: copied before the next one.
+        column = next((block["cpus"].copy() for _, block in trace.blocks(["cpus"], n_events)), None)
+    return np.zeros(n_events, np.uint16) if column is None else column[:n_events]
 
 
 def _check(trace: Replayable, params: Params) -> None:
@@ -99,13 +115,14 @@ def _check(trace: Replayable, params: Params) -> None:
     trace.check(params)
 
 
-def _asked(event: Events, geometry: Geometry) -> dict[str, Any]:
+def _asked(event: Events, geometry: Geometry, cpu: int) -> dict[str, Any]:
     (granule,), (chunk,) = geometry.granules_of(event.pfns), geometry.chunks_of(event.pfns)
     return {
         "event": event.start,
         "pfn": int(event.pfns[0]),
         "op": _OPS[_op(event)],
         "atomic": event.atomic is not None and bool(event.atomic[0]),
+        "cpu": cpu,
         "granule": int(granule),
         "chunk": int(chunk),
     }
@@ -130,12 +147,14 @@ def _held(mechanism: Mechanism) -> dict[str, Any]:
     chunks = state.chunks[tables.FIRST_ROW :]
     order = tuple(row - tables.FIRST_ROW for row in _order(state))
     filled = np.flatnonzero(chunks[:, tables.GRANULES]).tolist()
+    pinned = np.flatnonzero(chunks[:, tables.PINS])
     return {
         "resident_bytes": int(state.counts[tables.RESIDENT]) * mechanism.params.granule_bytes,
         "reserve_left": int(state.counts[tables.RESERVE]),
         "resident": tuple(np.flatnonzero(bits).tolist()),
         "order": order,
-        "pinned": tuple(np.flatnonzero(chunks[:, tables.PINS]).tolist()),
+        "pinned": tuple(pinned.tolist()),
+        "pins": tuple(chunks[pinned, tables.PINS].tolist()),
         "set_aside": tuple(chunk for chunk in filled if chunk not in order),
     }
 

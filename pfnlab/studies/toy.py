@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pfnlab.engine.stepping import steps
+from pfnlab.engine.stepping import cpus_of, steps
 from pfnlab.geometry import Geometry
 from pfnlab.grid import Source
 from pfnlab.params import Params
@@ -16,26 +18,28 @@ from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
 
 CHUNK_GRANULES, N_CHUNKS, THRESHOLD_CHUNKS = 4, 6, 3
+#: CPUs of the toy's machine, at most: few enough to draw each.
+N_CPUS = 4
 #: Events of a longer trace that are shown.
 SHOWN_EVENTS = 60
 
 #: Name of the story as a source.
 TOY = "toy"
-#: Looks up (L), gets (G) or puts (P) a page of granule g in chunk c: ``Lc.g``; in lower case the
-#: caller can't sleep.
+#: ``CPU:`` and then what it does: look up (L), get (G) or put (P) a page of granule g in chunk c,
+#: as ``Lc.g``; in lower case the caller can't sleep.
 STORY = """
-    L0.0 L0.0 L0.1      G1.0 L1.1           L2.0 L2.1 L2.2 L2.3 L0.0
-    L3.0 L3.1 L3.2 L3.3 L0.1                L4.0 L0.0 L4.1 L1.0 l2.1
-    p1.0                L5.0 L5.1 L5.2 L5.3 L3.0 G2.0 L2.1
-    g4.3 p4.3 P2.0      L4.2
+    0: L0.0 L0.0 L0.1    1: G1.0 L1.1    2: L2.0 L2.1 L2.2 L2.3    0: L0.0
+    3: L3.0 L3.1 L3.2 L3.3    0: L0.1    1: L4.0    0: L0.0    1: L4.1    2: L1.0    3: l2.1
+    2: p1.0    1: L5.0 L5.1 L5.2 L5.3    3: L3.0    0: G2.0 L2.1
+    2: g4.3 p4.3    0: P2.0    3: L4.2
 """
 _OPS = {"L": LOOKUP, "G": GET, "P": PUT}
 
 
 def sized(params: Params) -> Params:
-    """Return `params` with region, chunk and threshold of a toy; granules stay as they are.
+    """Return `params` with region, chunk, threshold and CPUs of a toy; granules stay as they are.
 
-    Six chunks of four granules, of which three chunks' worth may be resident.
+    Six chunks of four granules, of which three chunks' worth may be resident, and 4 CPUs.
     """
     geometry = Geometry.of(params)
     chunk = CHUNK_GRANULES * params.granule_bytes
@@ -44,6 +48,7 @@ def sized(params: Params) -> Params:
         region_bytes=n_pages * params.page_bytes,
         chunk_bytes=chunk,
         threshold_bytes=THRESHOLD_CHUNKS * chunk,
+        n_cpus=min(params.n_cpus, N_CPUS),
     )
 
 
@@ -56,21 +61,41 @@ class Story:
 
     def trace(self, params: Params) -> Trace:
         """Return the events, for a region of a toy's size or larger."""
-        geometry = Geometry.of(params)
-        words = STORY.split()
-        granules = [
-            CHUNK_GRANULES * int(chunk) + int(granule)
-            for chunk, granule in (word[1:].split(".") for word in words)
-        ]
+        acts = list(_acts())
+        pages = [_page(i, act, Geometry.of(params).granule_pfns) for i, act in enumerate(acts)]
         return Trace(
-            np.array(granules, np.int64) * geometry.granule_pfns + params.first_pfn,
-            ops=np.array([_OPS[word[0].upper()] for word in words], np.uint8),
-            atomic=np.array([word[0].islower() for word in words]),
+            np.array(pages, np.int64) + params.first_pfn,
+            ops=np.array([_OPS[act.op.upper()] for act in acts], np.uint8),
+            atomic=np.array([act.op.islower() for act in acts]),
+            cpus=np.array([act.cpu % params.n_cpus for act in acts], np.uint16),
             page_bytes=params.page_bytes,
             name=self.name,
             evidence=self.evidence,
             provenance={"made": "by hand, to show the mechanism"},
         )
+
+
+class _Act(NamedTuple):
+    cpu: int
+    op: str
+    granule: int
+
+
+def _acts() -> Iterator[_Act]:
+    """Read the story."""
+    cpu = 0
+    for word in STORY.split():
+        if word.endswith(":"):
+            cpu = int(word[:-1])
+            continue
+        chunk, granule = word[1:].split(".")
+        yield _Act(cpu, word[0], CHUNK_GRANULES * int(chunk) + int(granule))
+
+
+def _page(event: int, act: _Act, granule_pfns: int) -> int:
+    """Choose a page of the granule: any for a lookup, the first where GET and PUT must meet."""
+    within = 7 * event % granule_pfns if act.op in "Ll" else 0
+    return act.granule * granule_pfns + within
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +119,14 @@ class Folded:
         if isinstance(self.source, Story):
             return self.source.trace(params)
         whole = Params(page_bytes=params.page_bytes, seed=params.seed)
-        piece = next(self.source.trace(whole).pieces(whole, SHOWN_EVENTS), None)
+        trace = self.source.trace(whole)
+        piece = next(trace.pieces(whole, SHOWN_EVENTS), None)
         pfns = np.zeros(0, np.int64) if piece is None else piece.pfns.astype(np.int64)
         return Trace(
             pfns % params.n_pages + params.first_pfn,
             ops=None if piece is None or piece.ops is None else piece.ops.copy(),
             atomic=None if piece is None or piece.atomic is None else piece.atomic.copy(),
+            cpus=cpus_of(trace, len(pfns)) % params.n_cpus,
             page_bytes=params.page_bytes,
             name=self.name,
             evidence=self.evidence,

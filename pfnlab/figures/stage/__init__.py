@@ -1,0 +1,193 @@
+"""One event of a stepped trace as a scene: CPUs, vmemmap, victim order, and what came of it."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pfnlab.figures.drawing import GREY, INK
+from pfnlab.figures.stage import brush, cpus, order, strip, vmemmap
+from pfnlab.figures.stage.moments import Kind, Moment, Tale, tale_of
+from pfnlab.figures.stage.telling import asked, told
+
+_DPI = 100
+#: Pictures that are kept: 25 MB of them.
+KEPT = 256
+_LINE_CHARACTERS = 112
+_BADGES: dict[Kind, tuple[str, str]] = {
+    "refusal": ("REFUSED", brush.ALARM),
+    "skip": ("PIN SKIPPED", brush.PIN),
+    "eviction": ("EVICTION", brush.ALARM),
+    "fault": ("FAULT", INK),
+    "hit": ("HIT", GREY),
+    "put": ("PUT", brush.PIN),
+}
+
+
+def scene(frame: pd.DataFrame, event: int) -> Figure:
+    """Draw what one event of the first replay does, with what is held before and after it.
+
+    Parameters
+    ----------
+    frame
+        What `pfnlab.steps` gives, with the parameters and the source's name as columns, of a
+        region of a few chunks (`pfnlab.studies.toy`).
+    event
+        Number of the event, from 0.
+
+    Raises
+    ------
+    FrameError
+        If the frame lacks columns or events, its region is too large to draw, or it has no such
+        event.
+    """
+    tale = tale_of(frame)
+    moment = tale.at(event)
+    axes = brush.new_axes(_DPI)
+    _draw_still(axes, tale)
+    _draw_moment(axes, tale, moment)
+    return axes.figure  # type: ignore[return-value]  # it is no subfigure
+
+
+def _draw_still(axes: Axes, tale: Tale) -> None:
+    """Draw what is the same for all events."""
+    setting = tale.setting
+    sizes = f"{setting.chunk_granules} granules, {setting.granule_pfns} pages each"
+    brush.heading(axes, cpus.LEFT, 54.6, "CPUs")
+    brush.heading(axes, vmemmap.LEFT, 54.6, f"vmemmap: chunks of {sizes}")
+    brush.heading(axes, order.LEFT, 54.6, order.title(tale))
+    vmemmap.draw_names(axes, tale)
+    order.draw_ends(axes, tale)
+    strip.draw_lanes(axes, tale)
+
+
+def _draw_moment(axes: Axes, tale: Tale, moment: Moment) -> None:
+    """Draw what belongs to one event."""
+    _banner(axes, tale, moment)
+    cpus.draw_cpus(axes, tale, moment)
+    vmemmap.draw_vmemmap(axes, tale, moment)
+    _request(axes, tale, moment)
+    order.draw_order(axes, tale, moment)
+    _reserve(axes, tale, moment)
+    strip.draw_strip(axes, tale, moment)
+
+
+def _banner(axes: Axes, tale: Tale, moment: Moment) -> None:
+    """Write who asked for what, and what came of it."""
+    text, colour = next(look for kind, look in _BADGES.items() if kind in moment.kinds)
+    brush.pill(axes, 2, 61.9, 14, 3.0, facecolor=colour)
+    brush.words(axes, 9, 63.4, text, ha="center", color="white", fontweight="bold",
+                fontsize=brush.PLAIN)  # fmt: skip
+    brush.words(axes, 17.5, 63.4, f"event {moment.event}: {asked(moment)}", fontweight="bold",
+                fontsize=brush.LARGE)  # fmt: skip
+    source = f"{tale.setting.source} ({tale.setting.evidence})"
+    brush.words(axes, brush.WIDTH - 2, 63.4, source, ha="right", color=GREY)
+    lines = textwrap.wrap(told(moment, tale.setting), _LINE_CHARACTERS)
+    brush.words(axes, 2, 60.9, "\n".join(lines), va="top", fontsize=brush.PLAIN, linespacing=1.3)
+
+
+def _request(axes: Axes, tale: Tale, moment: Moment) -> None:
+    """Draw the way from the caller to the chunk it asks for."""
+    start = (cpus.RIGHT + 0.4, cpus.middle(tale, moment))
+    end = (vmemmap.LEFT - 0.3, vmemmap.row_of(tale, moment.chunk))
+    colour = brush.ALARM if moment.refused else INK
+    brush.arrow(axes, start, end, color=colour)
+    if moment.refused:
+        brush.cross(axes, (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, 1.2, lw=3)
+
+
+def _reserve(axes: Axes, tale: Tale, moment: Moment) -> None:
+    """Write what is left for callers that can't sleep."""
+    whole, left = tale.setting.reserve_granules, moment.after.reserve_left
+    text = f"reserve: {left} of {whole} granules left" if whole else "no reserve for atomic callers"
+    used = left < moment.before.reserve_left
+    look = {"color": INK, "fontweight": "bold"} if used else {"color": GREY}
+    brush.words(axes, cpus.LEFT, 17.0, text, **look)
+
+
+def _canvas_of(axes: Axes) -> Any:  # whose methods have no annotations
+    return FigureCanvasAgg(axes.figure)  # type: ignore[arg-type]  # it is no subfigure
+
+
+class Film:
+    """The scenes of all events of a frame as PNG, drawn when first asked for; the last are kept.
+
+    Parameters
+    ----------
+    frame
+        As for `scene`.
+
+    Raises
+    ------
+    FrameError
+        As `scene`.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._tale = tale_of(frame)
+        self._axes = brush.new_axes(_DPI)
+        _draw_still(self._axes, self._tale)
+        self._canvas = _canvas_of(self._axes)
+        self._canvas.draw()
+        self._still = self._canvas.copy_from_bbox(self._axes.bbox)
+        self._pictures: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._tale.moments)
+
+    def told(self, event: int) -> str:
+        """Return the sentence that says what an event did."""
+        moment = self._tale.at(event)
+        return f"event {event}: {asked(moment)}. {told(moment, self._tale.setting)}"
+
+    def kinds(self, event: int) -> frozenset[Kind]:
+        """Return what a person may look for in an event."""
+        return self._tale.at(event).kinds
+
+    def events(self, kind: Kind) -> list[int]:
+        """Return the events of a kind, ascending."""
+        return [moment.event for moment in self._tale.moments if kind in moment.kinds]
+
+    def png(self, event: int) -> bytes:
+        """Return the scene of an event as a PNG file's bytes."""
+        picture = self._pictures.pop(event, None) or self._drawn(self._tale.at(event))
+        self._pictures[event] = picture  # now the last that was asked for
+        if len(self._pictures) > KEPT:
+            del self._pictures[next(iter(self._pictures))]
+        return picture
+
+    def still(self, event: int) -> bytes:
+        """Return the scene as a small PNG file's bytes, to be kept inside a notebook."""
+        picture = Image.open(io.BytesIO(self.png(event))).quantize(128)
+        buffer = io.BytesIO()
+        picture.save(buffer, "png", optimize=True)
+        return buffer.getvalue()
+
+    def is_drawn(self, event: int) -> bool:
+        """Whether the scene of an event is kept."""
+        return event in self._pictures
+
+    def _drawn(self, moment: Moment) -> bytes:
+        """Draw what moves over what stays, and take it away again."""
+        self._canvas.restore_region(self._still)
+        stays = {*self._axes.get_children()}
+        _draw_moment(self._axes, self._tale, moment)
+        moving = [artist for artist in self._axes.get_children() if artist not in stays]
+        for artist in sorted(moving, key=lambda artist: artist.zorder):
+            self._axes.draw_artist(artist)
+        for artist in moving:
+            artist.remove()
+        buffer = io.BytesIO()
+        self._image().save(buffer, "png", compress_level=1)  # 5 ms, against 30 at the default
+        return buffer.getvalue()
+
+    def _image(self) -> Image.Image:
+        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
