@@ -257,6 +257,14 @@ def test_the_live_picture_is_the_figure(story: pd.DataFrame) -> None:
         assert (abs(live - still).max(axis=2) > 8).mean() < 1e-4
 
 
+def test_a_film_leaves_no_artist_behind(story: pd.DataFrame) -> None:
+    film = figures.Film(story)
+    before = len(film._axes.get_children())
+    for event in (0, 15, 19):
+        film.png(event)
+    assert len(film._axes.get_children()) == before
+
+
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
 def test_a_scene_can_be_saved(story: pd.DataFrame, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"scene.{suffix}"
