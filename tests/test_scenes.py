@@ -392,6 +392,7 @@ def test_the_speed_is_that_of_the_clock(story: pd.DataFrame) -> None:
 def test_scenes_are_drawn_ahead_while_nothing_is_asked(story: pd.DataFrame) -> None:
     async def idle() -> list[bool]:
         player = widgets.play(story.head(6))
+        player.slider.value = 3  # events before and after it
         for _ in range(1000):
             if all(player.film.is_drawn(event) for event in range(6)):
                 break
