@@ -22,7 +22,7 @@ _JUMPS: dict[Kind, str] = {
 }
 _KINDS: dict[Kind, str] = {"hit": "hit", **_JUMPS, "put": "PUT"}
 _SPEEDS = {"1 event/s": 1000, "2 events/s": 500, "4 events/s": 250, "8 events/s": 125}
-#: Scenes either way that are drawn ahead of time, and the pause in s after each for what the user asks.
+#: Scenes either way that are drawn ahead of time, and the pause in s after each for the user.
 _AHEAD, _PAUSE = 64, 0.02
 
 
