@@ -141,7 +141,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         """Show the player, and its still where widgets can't be shown."""
         event = self._most_telling()
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        bundle["image/png"] = b64encode(self.film.still(event)).decode()
+        bundle["image/png"] = b64encode(self.film.png(event)).decode()
         bundle["text/plain"] = self.film.told(event)
         return bundle
 
