@@ -37,6 +37,7 @@ UNDER_WAY = ("sample", "replaying")
 #: Keys of a slider and of a list, and what takes each back.
 SLID = {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight", "PageUp": "PageDown"}
 LISTED = {"ArrowDown": "ArrowUp", "ArrowUp": "ArrowDown"}
+DRAGGED = (6, 12, 18, 12, 6)  # pixels from where it was taken
 DEAD = ".jupyter-widgets-disconnected"
 
 # Lab shows a kernel's name before there is one: what counts is that a kernel has answered.
@@ -228,20 +229,24 @@ class Notebook:
             self.press(name, each)
         self.settle()
 
-    def sway(self, name: str, seconds: float) -> int:
-        """Hold arrow keys for a time, to and fro, as fast as they repeat; return how often.
+    def drag(self, name: str, seconds: float) -> int:
+        """Drag a slider to and fro by the mouse; return how often it was moved.
 
-        It ends where it began.
+        It is let go where it was taken.
         """
         self.reveal(name)
-        self.handle(name).focus()
+        self.handle(name).scroll_into_view_if_needed()
+        box = self.handle(name).bounding_box()
+        assert box is not None  # it is in sight
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
         until, n = self.now_ms() + seconds * 1000, 0
         while self.now_ms() < until:
-            for key in ("ArrowLeft", "ArrowRight"):
-                for _ in range(4):
-                    self.page.keyboard.down(key)  # down again without up is a repeat
-                self.page.keyboard.up(key)
-            n += 8
+            for away in (*DRAGGED, 0):
+                self.page.mouse.move(x + away, y)
+                n += 1
+        self.page.mouse.up()
         return n
 
     def enter(self, name: str, text: str) -> None:
