@@ -53,6 +53,8 @@ class Sample:
         Events of the whole trace.
     divisor
         N: the whole trace touches about so many times the chunks.
+    chunk_pages
+        Pages whose descriptors are on one of those chunks.
     """
 
     trace: Trace
@@ -60,13 +62,16 @@ class Sample:
     chunks: Indices
     n_events: int
     divisor: int
+    chunk_pages: int
 
     def params(self, params: Params) -> Params:
-        """Return the configuration under which the sample stands for the whole."""
-        pages = params.chunk_bytes // params.descriptor_bytes
+        """Return the configuration under which the sample stands for the whole.
+
+        Its chunks must not be larger than those of the sample.
+        """
         return params.replace(
             first_pfn=0,
-            region_bytes=len(self.chunks) * pages * params.page_bytes,
+            region_bytes=len(self.chunks) * self.chunk_pages * params.page_bytes,
             threshold_bytes=max(params.threshold_bytes // self.divisor, params.chunk_bytes),
             reserve_granules=-(-params.reserve_granules // self.divisor),
         )
@@ -122,7 +127,7 @@ def sampled(trace: Replayable, params: Params, touched: Indices, divisor: int) -
     columns: dict[str, Any] = {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
     kept = columns.pop("kept")
     small = Trace(**columns, page_bytes=trace.page_bytes, name=trace.name, evidence=trace.evidence)
-    return Sample(small, kept, chunks, len(trace), divisor)
+    return Sample(small, kept, chunks, len(trace), divisor, Geometry.of(params).chunk_pfns)
 
 
 def _drawn(touched: Indices, divisor: int) -> Indices:

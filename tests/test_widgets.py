@@ -453,3 +453,45 @@ def test_pictures_are_what_the_figure_shows(explorer: widgets.Explorer) -> None:
     assert explorer.explored is not None
     figure = figures.exploration(explorer.explored, explorer.setting.costs)
     assert "under lra" in str(figure.get_suptitle())
+
+
+def test_a_sweep_of_a_large_trace_is_sampled_first() -> None:
+    statuses: list[str] = []
+    frames: list[pd.DataFrame] = []
+    given: dict[str, Any] = {
+        "source": ["zipf:n_events=400000", "sequential:n_events=3000"],
+        "costs": "invlpgb",
+        "chunk_bytes_axis": ["4KiB", "64KiB"],
+        "threshold_of_footprint_axis": [0.25, 0.5],
+    }
+    run = asked.request(given).opened()
+
+    def draw(frame: pd.DataFrame) -> Figure:
+        frames.append(frame)
+        return small(len(frames))
+
+    async def scenario() -> None:
+        box = widgets.explore(run, draw, "policy", measured=run.sweep(), first=small(0))
+        choice(box, "policy").dropdown.value = "lru"
+        for _ in range(6000):
+            statuses.append(box.lines.status)
+            if statuses[-1] == "exact":
+                return
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert list(dict.fromkeys(statuses)) in (
+        ["sample 1/8", "replaying ...", "exact"],
+        ["sample 1/8", "exact"],
+    )
+    sample, exact = frames
+    again = run.sweep(run.params.replace(policy="lru"))
+    pd.testing.assert_frame_equal(exact, again)
+    assert [*sample.columns] == [*exact.columns]
+    same = [*PARAMETERS.keys() - {"threshold_bytes"}, "source", "n_events", "costs"]
+    pd.testing.assert_frame_equal(sample[same], exact[same])
+    small_one = exact["source"] == "sequential"
+    pd.testing.assert_frame_equal(sample[small_one], exact[small_one])
+    np.testing.assert_allclose(sample["miss_ratio"], exact["miss_ratio"], rtol=0.1)
+    np.testing.assert_allclose(sample["event_ns"], exact["event_ns"], rtol=0.1)
+    np.testing.assert_allclose(sample["footprint_bytes"], exact["footprint_bytes"], rtol=0.02)

@@ -99,7 +99,8 @@ def _looks(frame: pd.DataFrame, others: Sequence[str]) -> dict[Hashable, palette
         value = key[others.index(first)]
         look = _own_look(first, value, values.index(value))
         lap = rest.index(_without(key, others, first))
-        looks[tuple(key)] = look._replace(line=palette.LINES[lap % len(palette.LINES)])
+        lines = (look.line, *(line for line in palette.LINES if line != look.line))
+        looks[tuple(key)] = look._replace(line=lines[lap % len(lines)])
     return looks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from math import ceil, floor, isfinite, log2
 from textwrap import fill
@@ -26,6 +27,7 @@ __all__ = ["COLOURS", "GREY", "INK", "PowersOfTwo", "apart", "bytes_axis", "end_
            "legend_below", "new_figure", "of_source", "pdf", "png", "short", "svg"]  # fmt: skip
 
 _PNG_COLOURS = 256
+_WHITE = 253  # an octree rounds levels; paper must stay white
 _MOST_TICKS = {"x": 5, "y": 7}
 _LONGEST_NAME = 24
 # Points that a letter takes on average: in a title, a panel's heading, a legend.
@@ -59,12 +61,14 @@ def heading(axes: Axes, text: str, **about: Any) -> None:
 
 
 def short(name: object, longest: int = _LONGEST_NAME) -> str:
-    """Return a name, without its middle if it is long: paths differ at their ends."""
-    text = str(name)
-    if len(text) <= longest:
-        return text
-    head = (longest - 1) // 2
-    return f"{text[:head]}…{text[head + 1 - longest :]}"
+    """Return a name as text to draw, without its middle if it is long: paths differ at their ends.
+
+    A dollar sign, which would begin a formula, is escaped.
+    """
+    text, head = str(name), (longest - 1) // 2
+    if len(text) > longest:
+        text = f"{text[:head]}…{text[head + 1 - longest :]}"
+    return re.sub(r"(?<!\\)\$", r"\\$", text)
 
 
 def of_source(source: object, evidence: object) -> str:
@@ -186,6 +190,8 @@ def png(figure: Figure, dpi: int = 80) -> bytes:
     true_colour = Image.open(io.BytesIO(_saved(figure, format="png", dpi=dpi)))
     # An octree keeps the colours of few small marks, which median cut blends with others.
     few = true_colour.convert("RGB").quantize(_PNG_COLOURS, Image.Quantize.FASTOCTREE)
+    levels = few.getpalette() or []
+    few.putpalette([255 if level >= _WHITE else level for level in levels])
     few.save(buffer, format="png")
     return buffer.getvalue()
 

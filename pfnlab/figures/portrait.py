@@ -21,7 +21,7 @@ def heat_map(found: Portrait) -> Figure:
     share = found.n_pages * 64 / max(found.footprints[4096], 1)
     title = (
         f"{short(found.name)} touches {found.n_pages:,} pages within "
-        f"{short_bytes(found.span_bytes)}, {share:.0%} of each 4 KiB granule that it touches"
+        f"{short_bytes(found.span_bytes)} and {share:.0%} of each 4 KiB granule"
     )
     figure, ((axes,),) = new_figure(title, 1, 1, 9.0, 4.5)
     axes.grid(visible=False)

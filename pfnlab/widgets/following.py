@@ -15,6 +15,7 @@ from pfnlab.costs import FIGURES, Costs, costs_of
 from pfnlab.errors import ParameterError, PfnlabError, near
 from pfnlab.figures import png
 from pfnlab.grid import priced
+from pfnlab.grid.sampled import Held, SampledSweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.widgets.controls import Control, cost_control, parameter_control
 from pfnlab.widgets.lines import Lines
@@ -32,6 +33,9 @@ class Setting:
     params: Params
     costs: Costs
 
+
+#: Events that people wait for: a tenth of a second or two.
+_MOST_EVENTS = 20_000_000
 
 Measure = Callable[[Any], Any]
 Price = Callable[[Any, Setting], Any]
@@ -51,13 +55,14 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         price: Price | None,
     ) -> None:
         self._run, self._draw, self._measure, self._price = run, draw, measure, price
-        self._measured, self._costs = measured, costs_of(run.costs)
+        self._measured, self._divisor, self._costs = measured, 1, costs_of(run.costs)
         self.controls = {name: self._control(name) for name in names}
         self.lines = Lines()
         self.picture = picture()
         self.picture.value = png(first)
-        self._refiner: Refiner[Params, Any] = Refiner(
-            lambda params: None, self._replay, self._show, self.lines.say,
+        self._held = [Held(source) for source in run.placed()] if measure is Request.sweep else []
+        self._refiner: Refiner[Params, tuple[Any, int]] = Refiner(
+            self._sample, self._replay, self._show, self.lines.say,
             lambda: self.lines.tell("replaying ..."),
         )  # fmt: skip
         rows = [control.row for control in self.controls.values()]
@@ -100,22 +105,36 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         self.lines.say("")
         self._refiner.ask(params)
 
-    def _replay(self, params: Params, look: Look) -> Any:
+    def _sample(self, params: Params) -> tuple[pd.DataFrame, int] | None:
+        """Sweep samples of the sources; None for what is no sweep, or where that takes long."""
+        if not self._held or params.region_bytes != self._run.params.region_bytes:
+            return None
+        axes = self._run.moved_to(params).axes
+        sweeps = [SampledSweep.of(source, params, axes) for source in self._held]
+        largest = max(each.divisor for each in sweeps)
+        if largest == 1 or sum(each.n_events for each in sweeps) > _MOST_EVENTS:
+            return None
+        frames = [each.frame(self._costs) for each in sweeps]
+        return pd.concat(frames, ignore_index=True), largest
+
+    def _replay(self, params: Params, look: Look) -> tuple[Any, int]:
         assert self._measure is not None  # else nothing asks for it
-        return self._measure(self._run.moved_to(params))
+        return self._measure(self._run.moved_to(params)), 1
 
     def _moved_price(self) -> None:
         try:
-            self._show(self._measured)
+            self._show((self._measured, self._divisor))
             self.lines.say("")
         except PfnlabError as error:
             self.lines.say(str(error))
 
-    def _show(self, measured: Any) -> None:
-        self._measured = measured
-        drawn = measured if self._price is None else self._price(measured, self.setting)
+    def _show(self, seen: tuple[Any, int]) -> None:
+        self._measured, self._divisor = seen
+        drawn = self._measured
+        if self._price is not None:
+            drawn = self._price(drawn, self.setting)
         self.picture.value = png(self._draw(drawn))
-        self.lines.tell("exact")
+        self.lines.tell("exact" if self._divisor == 1 else f"sample 1/{self._divisor}")
 
 
 def repriced(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:

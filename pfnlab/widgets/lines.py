@@ -13,6 +13,7 @@ class Lines:
     """A status and a message, in a row."""
 
     def __init__(self) -> None:
+        self.status = ""
         self._status, self._message = _line("pfnlab-status"), _line("pfnlab-message")
         self.row = ipywidgets.HBox([self._status, self._message])
 
@@ -23,6 +24,7 @@ class Lines:
 
     def tell(self, status: str) -> None:
         """Show how far the pictures are: ``sample 1/N``, ``replaying ...``, ``exact``."""
+        self.status = status
         self._status.value = f"<b>{escape(status)}</b>"
 
     def say(self, message: str) -> None:
