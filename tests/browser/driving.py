@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 WITHIN_MS = 60_000
 RUNS_WITHIN_MS = 300_000
-FLAGS = [
-    "--no-sandbox",  # root in a container has none
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-sync",
-    "--no-first-run",
-]
 LARGE_ENOUGH = {"width": 1280, "height": 1000}
 CONTROL = ".pfnlab-control"
 PICTURE = ".pfnlab-picture"
@@ -41,11 +32,24 @@ DRAGGED = (6, 12, 18, 12, 6)  # pixels from where it was taken
 DEAD = ".jupyter-widgets-disconnected"
 
 # Lab shows a kernel's name before there is one: what counts is that a kernel has answered.
+# What widgets have sent, and the kernel is not done with, is kept to know when all is quiet: no
+# other question tells, for Lab sends those of widgets to a thread of their own.
 READY = """async () => {
     const panel = window.jupyterapp.shell.currentWidget;
     await panel.revealed;
     await panel.sessionContext.ready;
-    await panel.sessionContext.session.kernel.info;
+    const kernel = panel.sessionContext.session.kernel;
+    await kernel.info;
+    const under_way = window.pfnlabUnderWay ??= new Set();
+    under_way.clear();
+    if (window.pfnlabKernel === kernel) return;
+    window.pfnlabKernel = kernel;
+    kernel.anyMessage.connect((_, {msg, direction}) => {
+        const type = msg.header.msg_type;
+        if (direction === 'send' && type === 'comm_msg') under_way.add(msg.header.msg_id);
+        if (type === 'status' && msg.content.execution_state === 'idle')
+            under_way.delete(msg.parent_header.msg_id);
+    });
 }"""
 HAS_KERNEL = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -55,16 +59,14 @@ ERRORS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.model
     .flatMap(cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)))
     .filter(output => output.type === 'error')
     .map(output => `${output.toJSON().ename}: ${output.toJSON().evalue}`)"""
-# The kernel answers a question after all that was sent before it. What a widget holds back while
-# the kernel is busy is sent later: so until nothing more is seen.
+# A widget sends what it held back once the kernel is done with the last: so for some time.
 SETTLED = """async () => {
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     const pause = ms => new Promise(done => setTimeout(done, ms));
-    for (let n = -1; n !== window.pfnlabSeen.length;) {
-        n = window.pfnlabSeen.length;
-        await pause(30);
-        await kernel.requestKernelInfo();
-        await pause(20);
+    let n_seen = -1;
+    for (let n_quiet = 0; n_quiet < 4; n_quiet++) {
+        await pause(40);
+        if (window.pfnlabUnderWay.size || n_seen !== window.pfnlabSeen.length) n_quiet = -1;
+        n_seen = window.pfnlabSeen.length;
     }
 }"""
 FOCUSED = """() => document.activeElement.closest('.pfnlab-control')?.className
