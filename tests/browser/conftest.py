@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.browser import copies
-from tests.browser.driving import FLAGS, Notebook
+from tests.browser.chromium import AbsentError, chromium, launched
+from tests.browser.driving import Notebook
 from tests.browser.lab import Lab, serving
 
 if TYPE_CHECKING:
@@ -52,28 +52,16 @@ def pytest_runtest_makereport(
     return report
 
 
-def absent(what: str, how: str) -> NoReturn:
-    """Skip for want of `what`; in CI fail, because there it must be."""
-    say = pytest.fail if os.environ.get("CI") else pytest.skip
-    say(f"no {what}: {how}")
-
-
 # Of this package: playwright's event loop must have ended before other tests start their own.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        absent("playwright", "pip install -e '.[test]'")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = os.environ.get("PFNLAB_CHROMIUM") or next(filter(None, map(shutil.which, names)), "")
-    if not program:
-        how = "apt-get install chromium, or PFNLAB_CHROMIUM=/path/to/chromium"
-        absent("chromium", how)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(launched(chromium()))
+        except AbsentError as absent:
+            # In CI it must be there.
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(absent))
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 WITHIN_MS = 60_000
 RUNS_WITHIN_MS = 300_000
-FLAGS = [
-    "--no-sandbox",  # root in a container has none
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-sync",
-    "--no-first-run",
-]
 LARGE_ENOUGH = {"width": 1280, "height": 1000}
 CONTROL = ".pfnlab-control"
 PICTURE = ".pfnlab-picture"
@@ -37,14 +28,28 @@ UNDER_WAY = ("sample", "replaying")
 #: Keys of a slider and of a list, and what takes each back.
 SLID = {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight", "PageUp": "PageDown"}
 LISTED = {"ArrowDown": "ArrowUp", "ArrowUp": "ArrowDown"}
+DRAGGED = (6, 12, 18, 12, 6)  # pixels from where it was taken
 DEAD = ".jupyter-widgets-disconnected"
 
 # Lab shows a kernel's name before there is one: what counts is that a kernel has answered.
+# What widgets have sent, and the kernel is not done with, is kept to know when all is quiet: no
+# other question tells, for Lab sends those of widgets to a thread of their own.
 READY = """async () => {
     const panel = window.jupyterapp.shell.currentWidget;
     await panel.revealed;
     await panel.sessionContext.ready;
-    await panel.sessionContext.session.kernel.info;
+    const kernel = panel.sessionContext.session.kernel;
+    await kernel.info;
+    const under_way = window.pfnlabUnderWay ??= new Set();
+    under_way.clear();
+    if (window.pfnlabKernel === kernel) return;
+    window.pfnlabKernel = kernel;
+    kernel.anyMessage.connect((_, {msg, direction}) => {
+        const type = msg.header.msg_type;
+        if (direction === 'send' && type === 'comm_msg') under_way.add(msg.header.msg_id);
+        if (type === 'status' && msg.content.execution_state === 'idle')
+            under_way.delete(msg.parent_header.msg_id);
+    });
 }"""
 HAS_KERNEL = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -54,16 +59,14 @@ ERRORS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.model
     .flatMap(cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)))
     .filter(output => output.type === 'error')
     .map(output => `${output.toJSON().ename}: ${output.toJSON().evalue}`)"""
-# The kernel answers a question after all that was sent before it. What a widget holds back while
-# the kernel is busy is sent later: so until nothing more is seen.
+# A widget sends what it held back once the kernel is done with the last: so for some time.
 SETTLED = """async () => {
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
     const pause = ms => new Promise(done => setTimeout(done, ms));
-    for (let n = -1; n !== window.pfnlabSeen.length;) {
-        n = window.pfnlabSeen.length;
-        await pause(30);
-        await kernel.requestKernelInfo();
-        await pause(20);
+    let n_seen = -1;
+    for (let n_quiet = 0; n_quiet < 4; n_quiet++) {
+        await pause(40);
+        if (window.pfnlabUnderWay.size || n_seen !== window.pfnlabSeen.length) n_quiet = -1;
+        n_seen = window.pfnlabSeen.length;
     }
 }"""
 FOCUSED = """() => document.activeElement.closest('.pfnlab-control')?.className
@@ -228,20 +231,24 @@ class Notebook:
             self.press(name, each)
         self.settle()
 
-    def sway(self, name: str, seconds: float) -> int:
-        """Hold arrow keys for a time, to and fro, as fast as they repeat; return how often.
+    def drag(self, name: str, seconds: float) -> int:
+        """Drag a slider to and fro by the mouse; return how often it was moved.
 
-        It ends where it began.
+        It is let go where it was taken.
         """
         self.reveal(name)
-        self.handle(name).focus()
+        self.handle(name).scroll_into_view_if_needed()
+        box = self.handle(name).bounding_box()
+        assert box is not None  # it is in sight
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
         until, n = self.now_ms() + seconds * 1000, 0
         while self.now_ms() < until:
-            for key in ("ArrowLeft", "ArrowRight"):
-                for _ in range(4):
-                    self.page.keyboard.down(key)  # down again without up is a repeat
-                self.page.keyboard.up(key)
-            n += 8
+            for away in (*DRAGGED, 0):
+                self.page.mouse.move(x + away, y)
+                n += 1
+        self.page.mouse.up()
         return n
 
     def enter(self, name: str, text: str) -> None:

@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pfnlab
-from tests.browser.driving import DEAD, MESSAGE, STATUS, Notebook
+from tests.browser.driving import DEAD, MESSAGE, Notebook
 
 Open = Callable[..., Notebook]
-LARGE = "zipf:1000000"
+OTHER = "block_io:20000"
+RESTARTED = ".pfnlab-restarted"
 
 
-def test_a_large_trace_shows_a_sample_first(open_notebook: Open) -> None:
-    notebook = open_notebook("explore", source=LARGE, region_bytes="1TiB")
+def run(notebook: Notebook) -> None:
     assert notebook.run_all() == []
     notebook.settle()
-    notebook.forget()
-    notebook.press("chunk_bytes", "ArrowRight")
-    notebook.wait(lambda: notebook.text(STATUS).startswith("sample 1/"), "a sample")
-    notebook.wait(lambda: notebook.text(STATUS).startswith("exact"), "exact")
+
+
+def check_it_works(notebook: Notebook) -> None:
+    with notebook.nudged("chunk_bytes") as changed:
+        assert changed
+    assert notebook.text(MESSAGE) == ""
     assert notebook.complaints == []
 
 
-def test_a_kernel_restarted_in_the_middle(open_notebook: Open) -> None:
+def test_a_kernel_restarted_in_the_middle_says_so_and_runs_again(open_notebook: Open) -> None:
     notebook = open_notebook("explore")
-    assert notebook.run_all() == []
-    notebook.settle()
+    run(notebook)
+    hint = notebook.page.locator(RESTARTED).first
+    assert not hint.is_visible()
     notebook.restart()
     notebook.page.locator(DEAD).first.wait_for()
-    hint = notebook.page.locator(".pfnlab-restarted")
-    assert "restarted" in hint.inner_text()
-    notebook.photograph(Path("/tmp/browser/restarted.png"))
-    assert notebook.run_all() == []
-    notebook.settle()
-    assert notebook.page.locator(DEAD).count() == 0
+    hint.wait_for()
+    assert "run all cells" in hint.inner_text().lower()
+    run(notebook)
     assert not hint.is_visible()
-    with notebook.nudged("chunk_bytes") as changed:
-        assert changed
+    check_it_works(notebook)
 
 
 def test_a_trace_that_vanished_is_named_and_found_again(
-    open_notebook: Open, tmp_path: Path
+    open_notebook: Open, small: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "mine.parquet"
-    params = pfnlab.Params(region_bytes="16GiB")
-    pfnlab.save(pfnlab.workload("block_io", n_events=20_000).trace(params), path)
+    path = Path(shutil.copy(small, tmp_path / "mine.parquet"))
+    away = tmp_path / "away.parquet"
     notebook = open_notebook("explore", source=str(path))
-    assert notebook.run_all() == []
-    notebook.settle()
-    away = path.rename(tmp_path / "away.parquet")
-    notebook.press("chunk_bytes", "ArrowRight")
-    notebook.wait(lambda: "mine.parquet" in notebook.text(MESSAGE), "the file that is gone")
-    before = notebook.fingerprints()
+    run(notebook)
+    path.rename(away)
+    check_it_works(notebook)  # it is in memory
+    notebook.enter("source", OTHER)
+    notebook.enter("source", str(path))
+    assert "no such workload or trace file" in notebook.text(MESSAGE)
+    assert str(path) in notebook.text(MESSAGE)
+    (error,) = notebook.run_all()
+    assert str(path) in error
     away.rename(path)
-    notebook.press("chunk_bytes", "ArrowRight")
-    notebook.wait(lambda: notebook.fingerprints() != before, "another picture")
-    assert notebook.text(MESSAGE) == ""
+    run(notebook)
+    check_it_works(notebook)
+
+
+def test_a_notebook_opened_elsewhere_finds_the_traces_of_the_checkout(open_notebook: Open) -> None:
+    notebook = open_notebook("explore", source="data/traces/sqlite.parquet", region_bytes="1TiB")
+    run(notebook)
+    check_it_works(notebook)
