@@ -234,6 +234,7 @@ class Residency(Panel):
         self.stamp.set_text(now.seen.status)
         two = beside is not None
         self.high.set_visible(two)
+        self.images[1].set_visible(two)  # one artist is painted also where its axes are not
         place_in(self.low, 0.17, 0.32 if two else 0.71)
         self.low.set_ylabel("place, now" if two else "place in the vmemmap", fontsize=PLAIN)
         self.high.set_ylabel("place, pinned" if two else "", fontsize=PLAIN)
