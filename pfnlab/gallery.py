@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = notebooks.ROOT / "docs"
 _TRACE, _ADVISED = "data/traces/pgbench.parquet", "data/traces/sqlite.parquet"
 _MEASURED = ("agreement", "predicted_times", "shared_faults", "tlb_ipis")
-_EXPLORED = Params(chunk_bytes="64KiB", threshold_bytes="2MiB")
+_EXPLORED = Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)
 _EVENT = 17  # of the toy of notebook 00: all that can happen in a fault happens
 #: Enough of `pfnlab.advice.GRID` to see a front.
 _GRID: Mapping[str, Any] = MappingProxyType(
@@ -95,7 +95,7 @@ def entries() -> Iterator[Entry]:
     yield Entry(
         "exploration",
         lambda results: figures.exploration(explore(load(notebooks.ROOT / _ADVISED), _EXPLORED)),
-        'params = pfnlab.Params(chunk_bytes="64KiB", threshold_bytes="2MiB")\n'
+        'params = pfnlab.Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)\n'
         f'seen = pfnlab.explore(pfnlab.load("{_ADVISED}"), params)\n'
         "picture = figures.exploration(seen)",
     )
