@@ -197,7 +197,7 @@ def colours(figure: Figure) -> set[str]:
         frame = {id(axes.patch), *map(id, axes.spines.values())}
         grid = {id(line) for axis in (axes.xaxis, axes.yaxis) for line in axis.get_gridlines()}
         for artist in axes.get_children():
-            if id(artist) not in frame | grid:
+            if id(artist) not in frame | grid and artist.get_visible():
                 found |= {on_white(colour) for colour in drawn_colours(artist)}
     return {colour for colour in found if seeing.contrast(colour) > _BACKGROUND_CONTRAST}
 

@@ -28,7 +28,7 @@ from pfnlab.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-#: Every page in Markdown; the gallery and the reference are generated.
+#: Every page in Markdown.
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -75,6 +77,12 @@ def test_a_policy_of_ones_own_has_a_look_of_its_own() -> None:
     looks = [palette.policy(name) for name in PARAMETERS["policy"].names]
     assert len({look.colour for look in looks}) == len(looks) == 9
     assert palette.policy("never registered").colour in {look.colour for look in looks[7:]}
+
+
+def test_colours_stand_in_one_place(root: Path) -> None:
+    for path in (root / "pfnlab" / "figures").rglob("*.py"):
+        if path.name not in ("palette.py", "steps.py"):
+            assert not re.search(r"#[0-9A-Fa-f]{6}", path.read_text()), path.name
 
 
 def test_text_can_be_read() -> None:

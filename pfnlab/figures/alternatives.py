@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from pfnlab.alternatives import PROPERTIES
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import legend_below, new_figure, of_source
-from pfnlab.figures.palette import GREY, INK
+from pfnlab.figures.palette import FAINT, GREY, INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
@@ -35,7 +35,7 @@ def schemes(frame: pd.DataFrame) -> Figure:
     for axes in panels:
         axes.set_yticks(range(len(names)), [""] * len(names))
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.grid(axis="y", color="#eeeeee")
+        axes.grid(axis="y", color=FAINT)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylabel("scheme")
     columns = ("all_dram_bytes", "device_bytes", "event_ns")

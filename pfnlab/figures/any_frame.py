@@ -57,8 +57,8 @@ def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
     for axes, source in zip(panels, sources, strict=False):
         rows = frame[frame["source"] == source]
         _lines(axes, rows, x, y, others, looks)
-        evidence = rows["evidence"].iloc[0] if "evidence" in rows else "any"
-        heading(axes, of_source(source, evidence))
+        known = "evidence" in rows
+        heading(axes, of_source(source, rows["evidence"].iloc[0]) if known else short(source))
         _scale(axes, "x", x, frame[x])
         _scale(axes, "y", y, frame[y])
     for axes in panels[len(sources) :]:
@@ -115,7 +115,7 @@ def _key(figure: Figure, frame: pd.DataFrame, others: Sequence[str]) -> None:
 
 def _first(frame: pd.DataFrame, others: Sequence[str]) -> str:
     """Return the parameter that gives a line its colour; the others give its style."""
-    return max(others, key=lambda name: frame[name].nunique())
+    return max(others, key=lambda name: (name == "policy", frame[name].nunique()))
 
 
 def _without(key: tuple[Any, ...], others: Sequence[str], first: str) -> tuple[Any, ...]:

@@ -129,11 +129,9 @@ def end_label(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
 def _give_way(axes: Axes) -> None:
     """Raise and lower the labels of `axes` until none lies over another."""
     labels = [each for each in axes.texts if isinstance(each, _EndLabel)]
-    if len(labels) < 2:
-        return
     points = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
-    ends = [axes.transData.transform(label.xy)[1] * points for label in labels]
     low, high = axes.bbox.y0 * points + _LINE_POINTS / 2, axes.bbox.y1 * points - _LINE_POINTS / 2
+    ends = [float(axes.transData.transform(label.xy)[1]) * points for label in labels]
     for label, end, place in zip(labels, ends, apart(ends, _LINE_POINTS, low, high), strict=True):
         label.xyann = (6, place - end)
 

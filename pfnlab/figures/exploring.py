@@ -177,8 +177,9 @@ class Times(Panel):
         mine, theirs = _parts(now), _parts(beside)
         top = nice(1.3 * max(*mine, *theirs, 1.0))
         for place, (width, other) in enumerate(zip(mine, theirs, strict=True)):
-            self.bars[place].set_width(width)
-            self.behind[place].set_width(other)
+            for bar, size in ((self.bars[place], width), (self.behind[place], other)):
+                bar.set_width(size)
+                bar.set_visible(size > 0)
             was = f"  (pinned {short_ns(other)})" if beside else ""
             self.texts[place].set_text(short_ns(width) + was if width or other else "")
             self.texts[place].set_position((max(width, other) + 0.012 * top, place))

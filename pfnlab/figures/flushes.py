@@ -243,7 +243,7 @@ def _log2(axes: Axes, label: str) -> None:
     base = 16 if label.startswith("batch") else 4
     axes.xaxis.set_major_locator(LogLocator(base=base, numticks=9))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(_whole))
     axes.set_xlabel(label)
 
 
@@ -253,3 +253,8 @@ def _log(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_locator(NullLocator())  # ticks take most of the time of a redraw
+
+
+def _whole(value: float, place: int) -> str:
+    """Write a count; a share of one, which an axis of one point has, is none."""
+    return f"{value:,.0f}" if value >= 1 else ""

@@ -60,6 +60,7 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         self.lines = Lines()
         self.picture = picture()
         self.picture.value = png(first)
+        self.lines.tell("exact")
         self._held = [Held(source) for source in run.placed()] if measure is Request.sweep else []
         self._refiner: Refiner[Params, tuple[Any, int]] = Refiner(
             self._sample, self._replay, self._show, self.lines.say,

@@ -22,7 +22,7 @@ _JUMPS: dict[Kind, str] = {
 }
 _KINDS: dict[Kind, str] = {"hit": "hit", **_JUMPS, "put": "PUT"}
 _SPEEDS = {"1 event/s": 1000, "2 events/s": 500, "4 events/s": 250, "8 events/s": 125}
-#: Scenes that are drawn ahead of time, and the pause in s after each for what the user asks.
+#: Scenes either way that are drawn ahead of time, and the pause in s after each for the user.
 _AHEAD, _PAUSE = 64, 0.02
 
 
@@ -114,7 +114,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         return f"event {event} of {len(self.film) - 1}: {names}"
 
     def _draw_ahead(self) -> None:
-        """Draw what comes next, one scene whenever the kernel has nothing else to do."""
+        """Draw what is near, one scene whenever the kernel has nothing else to do."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -124,12 +124,13 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self._pending = loop.call_later(_PAUSE, self._draw_one)
 
     def _draw_one(self) -> None:
-        now = self.slider.value
-        for event in range(now + 1, min(now + _AHEAD, len(self.film))):
-            if not self.film.is_drawn(event):
-                self.film.png(event)
-                self._draw_ahead()
-                return
+        now, end = self.slider.value, len(self.film)
+        later = range(now + 1, min(now + _AHEAD, end))
+        earlier = range(now - 1, max(now - _AHEAD, -1), -1)
+        missing = (event for event in (*later, *earlier) if not self.film.is_drawn(event))
+        if (event := next(missing, None)) is not None:
+            self.film.png(event)
+            self._draw_ahead()
 
     def _most_telling(self) -> int:
         """Return the event that shows most: a pinned chunk skipped, or else an eviction."""
@@ -140,7 +141,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         """Show the player, and its still where widgets can't be shown."""
         event = self._most_telling()
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        bundle["image/png"] = b64encode(self.film.still(event)).decode()
+        bundle["image/png"] = b64encode(self.film.png(event)).decode()
         bundle["text/plain"] = self.film.told(event)
         return bundle
 

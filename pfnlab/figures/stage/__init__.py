@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,7 +20,7 @@ from pfnlab.figures.stage.moments import Kind, Moment, Tale, tale_of
 from pfnlab.figures.stage.telling import asked, told
 
 _DPI = 100
-#: Pictures that are kept: 25 MB of them.
+#: Pictures that are kept: 10 MB of them.
 KEPT = 256
 _LINE_CHARACTERS = 112
 _BADGES: dict[Kind, tuple[str, str]] = {
@@ -164,13 +165,6 @@ class Film:
             del self._pictures[next(iter(self._pictures))]
         return picture
 
-    def still(self, event: int) -> bytes:
-        """Return the scene as a small PNG file's bytes, to be kept inside a notebook."""
-        picture = Image.open(io.BytesIO(self.png(event))).quantize(128)
-        buffer = io.BytesIO()
-        picture.save(buffer, "png", optimize=True)
-        return buffer.getvalue()
-
     def is_drawn(self, event: int) -> bool:
         """Whether the scene of an event is kept."""
         return event in self._pictures
@@ -185,9 +179,16 @@ class Film:
             self._axes.draw_artist(artist)
         for artist in moving:
             artist.remove()
-        buffer = io.BytesIO()
-        self._image().save(buffer, "png", compress_level=1)  # 5 ms, against 30 at the default
-        return buffer.getvalue()
+        return _encoded(np.asarray(self._canvas.buffer_rgba())[..., :3])
 
-    def _image(self) -> Image.Image:
-        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3])
+
+def _encoded(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return RGB pixels as a PNG file's bytes.
+
+    In 256 colours by octree they take 4 ms and 40 kB, in true colour 13 ms and 100 kB, which also
+    the browser must read for each key press.
+    """
+    buffer = io.BytesIO()
+    picture = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE)
+    picture.save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
