@@ -495,3 +495,12 @@ def test_a_sweep_of_a_large_trace_is_sampled_first() -> None:
     np.testing.assert_allclose(sample["miss_ratio"], exact["miss_ratio"], rtol=0.1)
     np.testing.assert_allclose(sample["event_ns"], exact["event_ns"], rtol=0.1)
     np.testing.assert_allclose(sample["footprint_bytes"], exact["footprint_bytes"], rtol=0.02)
+
+
+def test_a_moment_is_marked_where_there_is_time(explorer: widgets.Explorer) -> None:
+    before = {name: picture.image.value for name, picture in explorer.pictures.items()}
+    explorer.moment.value = 40
+    after = {name: picture.image.value for name, picture in explorer.pictures.items()}
+    assert [n for n in after if after[n] != before[n]] == ["timeline", "residency"]
+    explorer.moment.value = 100
+    assert {name: picture.image.value for name, picture in explorer.pictures.items()} == before

@@ -38,10 +38,14 @@ _PARTS = ("lookup", "fault", "zero", "init", "unmap", "shootdown", "rebuild", "s
 
 
 class Shown(NamedTuple):
-    """What pictures show: a configuration as it was seen, and what its operations take."""
+    """What pictures show: a configuration as it was seen, and what its operations take.
+
+    `moment` is a share of the events; what was then is marked in the pictures that have time.
+    """
 
     seen: Explored
     costs: Costs
+    moment: float = 1.0
 
 
 class Course(Panel):
@@ -56,6 +60,8 @@ class Course(Panel):
         self.level_line = self.line(self.resident, level, lw=1.8)
         self.limit = self.line(self.resident, palette.THRESHOLD, ls="--", lw=1.2)
         self.said = self.note(self.resident, palette.THRESHOLD, va="bottom")
+        self.moments = [self.line(each, palette.INK, lw=1) for each in (self.faults, self.resident)]
+        self.then = self.note(self.resident, va="bottom")
         self.faults.set_ylabel("faults/access", fontsize=PLAIN)
         self.resident.set_ylabel("resident", fontsize=PLAIN)
         self.resident.set_xlabel("events replayed", fontsize=PLAIN)
@@ -74,11 +80,28 @@ class Course(Panel):
         peak = max([*mine[1][1], *theirs[1][1]], default=0)
         top = power_of_two(1.1 * max(peak, min(threshold, 2 * peak), 1))
         self._threshold(threshold, top, n_events)
+        self._moment(now, top)
         self.resident.set_ylim(0, top)
         self.resident.yaxis.set_major_locator(FixedLocator([0, top / 2, top]))
         events_limit(self.faults, n_events)
         most = max([*mine[0][1], *theirs[0][1]], default=0.0)
         return top, events_limit(self.resident, n_events), share_limit(self.faults, most)
+
+    def _moment(self, now: Shown, top: float) -> None:
+        """Mark a moment, and say how it was then."""
+        columns = now.seen.timeline.columns
+        x = now.moment * now.seen.timeline.n_events
+        marked = now.moment < 1 and len(columns) > 0
+        for line in self.moments:
+            line.set_data([x, x] if marked else [], [0, top] if marked else [])
+        if not marked:
+            self.then.set_text("")
+            return
+        then = columns.iloc[min(int(columns["end"].searchsorted(x)), len(columns) - 1)]
+        share = then["faults"] / max(then["accesses"], 1)
+        self.then.set_text(f"{share:.1%} fault, {short_bytes(then['resident_bytes'])}")
+        self.then.set_position((x, 0.03 * top))
+        self.then.set_horizontalalignment("right" if now.moment > 0.5 else "left")
 
     def _threshold(self, threshold: int, top: float, n_events: int) -> None:
         beyond = threshold > top
@@ -202,6 +225,7 @@ class Residency(Panel):
             for axes in (self.low, self.high)
         ]
         self.said = self.note(self.low, va="center")
+        self.moment = self.line(self.low, palette.INK, lw=1)
         self.low.set_xlabel("events replayed", fontsize=PLAIN)
         self.high.tick_params(labelbottom=False)
 
@@ -220,6 +244,9 @@ class Residency(Panel):
         most = max(float(cast(Any, image.get_array()).max()) for image in shown)
         for image in shown:
             image.set_clim(0, most or 1)
+        x = now.moment * now.seen.timeline.n_events
+        marked = now.moment < 1
+        self.moment.set_data([x, x] if marked else [], self.low.get_ylim() if marked else [])
         tells = now.seen.timeline.residency is not None
         policy = now.seen.params.policy
         self.said.set_text("" if tells else f"the kernel of {policy} does not tell")

@@ -18,7 +18,14 @@ from pfnlab.presets import PRESETS
 from pfnlab.regions import REGIONS, region
 from pfnlab.studies.exploring import Explored
 from pfnlab.widgets import keeping
-from pfnlab.widgets.controls import Choice, Control, cost_control, parameter_control
+from pfnlab.widgets.controls import (
+    STYLE,
+    Choice,
+    Control,
+    classed,
+    cost_control,
+    parameter_control,
+)
 from pfnlab.widgets.counted import table
 from pfnlab.widgets.keeping import Setting
 from pfnlab.widgets.lines import Lines
@@ -58,6 +65,13 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         self.lines = Lines()
         self._counted = ipywidgets.HTML()
         self._presets = self._made_presets(source)
+        self.moment = ipywidgets.IntSlider(
+            100, 0, 100, description="moment, %", style=STYLE,
+            tooltip="marks a moment of the trace in the pictures that have time",
+            layout=ipywidgets.Layout(width="400px"),
+        )  # fmt: skip
+        classed(self.moment, "moment")
+        self.moment.observe(lambda change: self._remark(), names="value")
         self._refiner = Refiner(
             self._sample,
             self._exact,
@@ -135,6 +149,11 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             self._show(self._seen, priced_only=True)
             self.lines.say("")
 
+    def _remark(self) -> None:
+        """Mark another moment in the pictures that have time; nothing is replayed."""
+        if self._seen is not None:
+            self._draw("timeline", "residency")
+
     def _to_region(self) -> None:
         name = self._presets["region"].value
         if name == _NONE:
@@ -159,20 +178,27 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _show(self, seen: Explored, priced_only: bool = False) -> None:
         self._seen = seen.on_cpus(self._params["n_cpus"].value)
-        now = Shown(self._seen, self._priced())
-        for name, picture in self.pictures.items():
-            if name == "time" or not priced_only:
-                picture.show(now, self._pinned)
+        self._draw(*(["time"] if priced_only else VIEWS))
         self.lines.tell(seen.status)
-        self._counted.value = table(now, self._pinned)
+        self._counted.value = table(self._shown(self._seen), self._pinned)
         if self._code.layout.display is None:
             self._copy()
+
+    def _shown(self, seen: Explored) -> Shown:
+        return Shown(seen, self._priced(), self.moment.value / 100)
+
+    def _draw(self, *names: str) -> None:
+        """Draw some pictures anew, in this order."""
+        assert self._seen is not None  # else there is nothing to draw
+        now = self._shown(self._seen)
+        for name in names:
+            self.pictures[name].show(now, self._pinned)
 
     # --- Buttons ------------------------------------------------------------------------------
 
     def _pin(self, button: Any = None) -> None:
         if self._seen is not None:
-            self._pinned = Shown(self._seen, self._priced())
+            self._pinned = self._shown(self._seen)
             self._show(self._seen)
 
     def _unpin(self, button: Any = None) -> None:
@@ -234,13 +260,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         )
         pictures = ipywidgets.GridBox(
             [each.image for each in self.pictures.values()],
-            layout=ipywidgets.Layout(
-                grid_template_columns="repeat(2, minmax(0, 424px))", flex="0 1 856px"
-            ),
+            layout=ipywidgets.Layout(grid_template_columns="repeat(2, minmax(0, 424px))"),
         )
         controls = ipywidgets.VBox(
             [_flowing(self._presets), tabs, self._buttons(), self._code],
             layout=ipywidgets.Layout(flex="1 1 310px", max_width="872px"),
+        )
+        pictures = ipywidgets.VBox(
+            [pictures, self.moment], layout=ipywidgets.Layout(flex="0 1 856px")
         )
         return [self.lines.row, _wrapped([pictures, controls]), self._counted]
 
