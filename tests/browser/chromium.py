@@ -36,7 +36,11 @@ def chromium() -> str:
     AbsentError
         If there is none.
     """
-    if program := os.environ.get(VARIABLE) or next(filter(None, map(shutil.which, PROGRAMS)), None):
+    asked = os.environ.get(VARIABLE)
+    if asked and not shutil.which(asked):
+        raise AbsentError(f"{VARIABLE}={asked}: must be a program")
+    found = (shutil.which(name) for name in ([asked] if asked else PROGRAMS))
+    if program := next(filter(None, found), None):
         return program
     raise AbsentError(f"no Chromium: apt-get install chromium, or {VARIABLE}=/path/to/chromium")
 

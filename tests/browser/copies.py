@@ -50,7 +50,8 @@ def copied(name: str, folder: Path, parameters: Mapping[str, Any]) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    notebook = parameterize_notebook(notebook, dict(parameters), kernel_name="python3")
+    if parameters:
+        notebook = parameterize_notebook(notebook, dict(parameters), kernel_name="python3")
     path = folder / f"{name}.ipynb"
     write_ipynb(notebook, str(path))
     return path.name

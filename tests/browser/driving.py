@@ -308,8 +308,9 @@ class Notebook:
     def settle(self) -> None:
         """Wait until the kernel has nothing more to say and no picture changes any more."""
         self.page.evaluate(SETTLED)
-        self.wait(self._is_exact, "an exact picture")
-        self.page.evaluate(SETTLED)
+        if not self._is_exact():
+            self.wait(self._is_exact, "an exact picture")
+            self.page.evaluate(SETTLED)
 
     def _is_exact(self) -> bool:
         """Whether all pictures are exact, or were from the start, or nothing better will come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.browser.copies import SMALL
 from tests.browser.driving import MESSAGE, Notebook
 
 PICTURES = ("timeline", "curve", "time", "residency")
-SOURCE = "block_io:20000"
+SOURCE, SHIPPED = "block_io:20000", "data/traces/sqlite.parquet"
 #: What a control needs in another's box to change anything.
 NEEDS = {
     "reserve_granules": ("source", "gup_fast:20000"),  # atomic callers
@@ -113,3 +114,18 @@ def test_a_typed_size_is_the_slider_moved_there(explorer: Notebook) -> None:
     assert explorer.fingerprints() == by_slider
     explorer.enter("chunk_bytes", value)
     assert explorer.fingerprints() == before
+
+
+def test_a_notebook_in_another_folder_finds_the_traces_of_the_checkout(
+    explorer: Notebook, root: Path
+) -> None:
+    assert not explorer.lab.root.is_relative_to(root)
+    before = {name: explorer.typed(name) for name in ("region_bytes", "source")}
+    pictures = explorer.fingerprints()
+    explorer.enter("region_bytes", "1TiB")
+    explorer.enter("source", SHIPPED)
+    assert explorer.text(MESSAGE) == ""
+    assert explorer.fingerprints() != pictures
+    for name in reversed(before):
+        explorer.enter(name, before[name])
+    assert explorer.fingerprints() == pictures

@@ -57,9 +57,3 @@ def test_a_trace_that_vanished_is_named_and_found_again(
     away.rename(path)
     run(notebook)
     check_it_works(notebook)
-
-
-def test_a_notebook_opened_elsewhere_finds_the_traces_of_the_checkout(open_notebook: Open) -> None:
-    notebook = open_notebook("explore", source="data/traces/sqlite.parquet", region_bytes="1TiB")
-    run(notebook)
-    check_it_works(notebook)
