@@ -31,6 +31,7 @@ _HOMES = {
     "atomic_remedies": "studies.contexts",
     "changes": "comparison",
     "evictability": "studies.evictable",
+    "explore": "studies.exploring",
     "format_bytes": "units",
     "load": "formats",
     "parse_bytes": "units",
@@ -47,6 +48,7 @@ _HOMES = {
     "smallest_reserve": "studies.contexts",
     "steps": "engine.stepping",
     "sweep": "grid",
+    "timeline": "engine.watching",
     "unpinned": "studies.contexts",
     "workload": "workloads",
 }
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.engine.stepping import steps as steps
+    from pfnlab.engine.watching import timeline as timeline
     from pfnlab.errors import FileError as FileError
     from pfnlab.errors import NotebookError as NotebookError
     from pfnlab.errors import ParameterError as ParameterError
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     from pfnlab.studies.contexts import smallest_reserve as smallest_reserve
     from pfnlab.studies.contexts import unpinned as unpinned
     from pfnlab.studies.evictable import evictability as evictability
+    from pfnlab.studies.exploring import explore as explore
     from pfnlab.studies.pinning import pins_compared as pins_compared
     from pfnlab.studies.pinning import repinned as repinned
     from pfnlab.trace import Trace as Trace

@@ -166,6 +166,26 @@ class Costs:
             "event_ns": initiator / np.maximum(legal, 1),  # 0 ns where nothing is
         }
 
+    def parts(self, counts: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """Return where the time goes, in ns, by what takes it.
+
+        All but ``stolen`` are the callers' own and add up to ``initiator_ns`` of `times`;
+        ``stolen`` is what shootdowns take from all other CPUs. Arguments are those of `times`.
+        """
+        times = self.times(counts, sizes)
+        descriptors = sizes.granule_bytes / sizes.descriptor_bytes
+        faults = counts["faults"]
+        return {
+            "lookup": times["lookup_ns"],
+            "fault": self.trap * faults,
+            "zero": self.zero_per_4k * sizes.granule_bytes / 4096 * faults,
+            "init": self.init_per_descriptor * descriptors * faults,
+            "unmap": times["evict_ns"],
+            "shootdown": times["pass_ns"],
+            "rebuild": times["refault_ns"],
+            "stolen": times["stolen_ns"],
+        }
+
     def populate_ns(self, sizes: Sizes) -> Any:
         """Time of one fault: trap, zeroing and initialising one granule."""
         descriptors = sizes.granule_bytes / sizes.descriptor_bytes

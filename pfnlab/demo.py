@@ -6,20 +6,27 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pfnlab import claims, notebooks
+from pfnlab import claims, figures, gallery, notebooks
 from pfnlab.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
 from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
 from pfnlab.report import write_report
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BEGIN, END = "<!-- claims: written by ./run demo -->", "<!-- claims end -->"
+#: The page that has the figures of every verdict.
+VERDICTS = "docs/verdicts.md"
 _OVERVIEW_WIDTH = 78
+_DPI = 120
 
 
 def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
@@ -30,26 +37,38 @@ def run(chapter: Chapter, folder: Path) -> claims.Verdicts:
     )
     frame = pd.read_parquet(frame_path)
     picture = chapter.figure(frame)
-    for suffix in ("png", "svg"):
-        picture.savefig(folder / f"{chapter.notebook}.{suffix}", dpi=120)
+    for kind, saved in (("png", _png), ("svg", figures.svg), ("pdf", figures.pdf)):
+        (folder / f"{chapter.notebook}.{kind}").write_bytes(saved(picture))
     print(f"{chapter.notebook}: {len(frame)} points", file=sys.stderr, flush=True)
     return verdicts(chapter, frame)
 
 
+def _png(picture: Figure) -> bytes:
+    return figures.png(picture, _DPI)
+
+
 def table(found: Mapping[str, Iterable[Verdict]]) -> str:
     """Return the claims of all notebooks as a Markdown table, in the order of their numbers."""
-    lines = [
-        "| claim of the thread | argued by | notebook | verdict | figures |",
-        "|---|---|---|---|---|",
-    ]
+    lines = ["| verdict | claim of the thread | notebook |", "|---|---|---|"]
     for verdict, notebook in in_order(found):
+        details = f"[{verdict.claim}]({VERDICTS}#{verdict.claim.lower()})"
         link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
-        evidence = verdict.evidence.replace("\n", "<br>")
-        lines.append(
-            f"| **{verdict.claim}** {verdict.statement} | {verdict.who} | {link} "
-            f"| **{verdict.answer}** ({verdict.kind}) | {evidence} |"
-        )
+        statement = verdict.statement.replace("|", r"\|")  # it stands in a cell
+        lines.append(f"| **{verdict.answer}** | {details} {statement} | {link} |")
     return "\n".join(lines) + "\n"
+
+
+def details(found: Mapping[str, Iterable[Verdict]]) -> str:
+    """Return every verdict with who argued the claim and the figures that decide, as Markdown."""
+    parts = []
+    for claim, some in groupby(in_order(found), key=lambda row: row[0].claim):
+        parts.append(f"## {claim}")
+        for verdict, notebook in some:
+            link = f"[{notebook}](../notebooks/{notebook}.ipynb)"
+            head = f"**{verdict.answer}** ({verdict.kind}): {verdict.statement}."
+            parts.append(f"{head}\nFrom: {verdict.who}. Judged in {link}.")
+            parts.append("\n".join(f"* {line}" for line in verdict.evidence.splitlines()))
+    return "\n\n".join(parts) + "\n"
 
 
 def overview(found: Mapping[str, Iterable[Verdict]]) -> str:
@@ -61,9 +80,9 @@ def overview(found: Mapping[str, Iterable[Verdict]]) -> str:
     )
 
 
-def with_table(readme: str, text: str) -> str:
-    """Return the README with `text` between its markers."""
-    before, rest = readme.split(BEGIN, 1)
+def with_table(page: str, text: str) -> str:
+    """Return a page, the README or that of the verdicts, with `text` between its markers."""
+    before, rest = page.split(BEGIN, 1)
     return f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END, 1)[1]}"
 
 
@@ -80,17 +99,20 @@ def main() -> int:
         every = list(pool.map(lambda chapter: run(chapter, folder), CHAPTERS))
     names = [chapter.notebook for chapter in CHAPTERS]
     found = dict(zip(names, every, strict=True))
-    text = table(found)
-    (folder / "verdicts.md").write_text(text)
+    (folder / "verdicts.md").write_text(details(found))
+    gallery.leave_frames(folder)
+    pictures = gallery.write(folder)
     report = write_report(folder)
-    readme = notebooks.ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(), text))
+    for name, text in (("README.md", table(found)), (VERDICTS, details(found))):
+        page = notebooks.ROOT / name
+        page.write_text(with_table(page.read_text(), text))
     for verdict, notebook in in_order(found):
         print(f"{verdict}\n  see notebooks/{notebook}.ipynb\n")
     print(f"In short, with the number of the notebook:\n\n{overview(found)}\n")
     print(summary(chain.from_iterable(every)))
     seconds = time.monotonic() - started
-    print(f"{report.name}, frames, pictures and notebooks are in results/ ({seconds:.0f} s)")
+    print(f"{report.name}, frames, pictures and notebooks are in results/, "
+          f"all figures in {pictures.relative_to(notebooks.ROOT)} ({seconds:.0f} s)")  # fmt: skip
     return 0
 
 

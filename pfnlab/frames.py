@@ -139,12 +139,12 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns keep their names. What is NA is empty, and rows have no numbers of their own.
     """
-    text = {name: frame[name].map(_writer(str(name))) for name in frame}
+    text = {name: frame[name].map(writer(str(name))) for name in frame}
     return pd.DataFrame(text).set_axis([""] * len(frame))
 
 
-def _writer(name: str) -> Callable[[object], str]:
-    """Return what writes the values of a column."""
+def writer(name: str) -> Callable[[object], str]:
+    """Return what writes the values of a column of that name for people."""
     number = _WRITTEN.get(name.rpartition("_")[2], _number)
 
     def write(value: object) -> str:

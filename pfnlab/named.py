@@ -36,7 +36,7 @@ def opener_of(text: str) -> Callable[[], Source]:
     """Check the text of a source and return what gives the source; no trace is read before."""
     if text == TOY:
         return Story
-    if _is_workload(text):
+    if is_workload(text):
         spec = workload_of(text)
         return lambda: spec
     if (path := path_of(text)) is not None:
@@ -56,13 +56,14 @@ def path_of(text: str) -> Path | None:
 
 def located(text: str) -> str:
     """Return a text that names the same source from the root of the checkout."""
-    if _is_workload(text) or text == TOY or Path.cwd() == ROOT:
+    if is_workload(text) or text == TOY or Path.cwd() == ROOT:
         return text
     path = path_of(text)
     return str(path.absolute()) if path is not None and path == Path(text) else text
 
 
-def _is_workload(text: str) -> bool:
+def is_workload(text: str) -> bool:
+    """Whether a text names a workload, right or wrong in its fields."""
     return text.partition(":")[0] in WORKLOADS
 
 

@@ -12,13 +12,13 @@ from pfnlab.params import Params
 class Result:
     """What one replay counted; facts, to which a cost model may be applied afterwards.
 
+    Every counter of DESIGN 5 is an attribute, exact and deterministic. Sizes are bytes;
+    ``mean_resident_bytes`` is the mean of the resident bytes after each event.
+
     Attributes
     ----------
     params
         The configuration that was replayed.
-    accesses, hits, faults, ...
-        The counters of DESIGN 5, exact and deterministic. Sizes are bytes; ``mean_resident_bytes``
-        is the mean of the resident bytes after each event.
     """
 
     params: Params

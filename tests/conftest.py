@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -26,10 +27,34 @@ settings.register_profile(
 settings.load_profile("pfnlab")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here and not in tests/browser: pytest reads that folder too late for options.
+    parser.addoption(
+        "--all-notebooks", action="store_true", help="open every notebook in the browser"
+    )
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with what the demo leaves of each claim notebook at its defaults."""
+    from pfnlab import chapters, demo
+
+    folder = tmp_path_factory.mktemp("results")
+    for chapter in chapters.CHAPTERS:
+        demo.run(chapter, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def frames(results: Path) -> dict[str, pd.DataFrame]:
+    """Frames of the claim notebooks at their defaults, by notebook."""
+    return {path.stem: pd.read_parquet(path) for path in sorted(results.glob("*.parquet"))}
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,9 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 import pfnlab
-from pfnlab import chapters, claims, demo, notebooks, widgets
+from pfnlab import chapters, claims, demo, notebooks
 from pfnlab.frames import readable
 from pfnlab.params import PARAMETERS
 from pfnlab.studies import toy
@@ -39,18 +38,6 @@ def small_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = pfnlab.Params(region_bytes="16GiB")
     trace = pfnlab.workload("block_io", n_events=20_000).trace(params)
     return pfnlab.save(trace, tmp_path_factory.mktemp("trace") / "small.parquet")
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
-    """Frames of the claim notebooks at their defaults, exactly as the demo makes them."""
-    folder = tmp_path_factory.mktemp("results")
-    for chapter in chapters.CHAPTERS:
-        demo.run(chapter, folder)
-    assert {path.suffix for path in folder.iterdir()} == {".ipynb", ".parquet", ".png", ".svg"}
-    return {
-        c.notebook: pd.read_parquet(folder / f"{c.notebook}.parquet") for c in chapters.CHAPTERS
-    }
 
 
 # --- As committed -----------------------------------------------------------------------------
@@ -211,12 +198,19 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 # --- Verdicts and the README ------------------------------------------------------------------
 
 
-def test_the_readme_table_is_what_the_run_writes(
+def test_the_demo_leaves_notebook_frame_and_picture(results: Path) -> None:
+    names = {path.name for path in results.iterdir() if path.is_file()}
+    kinds = ("ipynb", "parquet", "pdf", "png", "svg")
+    assert names == {f"{c.notebook}.{kind}" for c in chapters.CHAPTERS for kind in kinds}
+
+
+def test_the_tables_of_verdicts_are_what_the_run_writes(
     frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
-    readme = (root / "README.md").read_text()
+    readme, page = (root / "README.md").read_text(), (root / demo.VERDICTS).read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
+    assert demo.with_table(page, demo.details(found)) == page
 
 
 def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:
@@ -321,61 +315,3 @@ def test_the_overview_has_a_line_for_each_verdict(frames: dict[str, pd.DataFrame
     assert len(lines) == sum(map(len, found.values()))
     assert max(map(len, lines)) <= 100
     assert lines[0].startswith("T1  holds         01  A static descriptor")
-
-
-# --- Sliders ----------------------------------------------------------------------------------
-
-
-def test_a_slider_redraws_by_the_same_function() -> None:
-    seen: list[pfnlab.Params] = []
-
-    def draw(params: pfnlab.Params) -> Figure:
-        seen.append(params)
-        picture = Figure(figsize=(1, 1))
-        picture.text(0, 0, str(params.chunk_bytes))
-        return picture
-
-    box = widgets.explore(
-        draw, pfnlab.Params(), "chunk_bytes", "policy", first=Figure(figsize=(1, 1))
-    )
-    slider, policy, message, picture = box.children
-    assert policy.options == PARAMETERS["policy"].choices
-    before = picture.value
-    slider.value = 4 << 20
-    assert seen == [pfnlab.Params(chunk_bytes="4MiB")]
-    assert picture.value != before
-    before, slider.value = picture.value, 2 << 30
-    assert "threshold_bytes='1GiB': must be at least chunk_bytes" in message.value
-    assert picture.value == before
-
-
-def test_a_cost_slider_prices_by_the_same_function() -> None:
-    seen: list[pfnlab.Costs] = []
-
-    def draw(costs: pfnlab.Costs) -> Figure:
-        seen.append(costs)
-        return Figure(figsize=(1, 1))
-
-    first = Figure(figsize=(1, 1))
-    box = widgets.price(draw, "hvo-8s", "trap", "ipi", "rebuild", first=first)
-    trap, ipi, rebuild, *_ = box.children
-    assert (trap.description, ipi.description) == ("trap", "ipi (assumed)")
-    assert rebuild.value == 0
-    trap.value = trap.options[-1][1]
-    assert seen == [pfnlab.Costs.preset("hvo-8s").replace(trap=16 * 700.0)]
-    with pytest.raises(pfnlab.ParameterError, match="no such cost; did you mean 'trap'"):
-        widgets.price(draw, "hvo-8s", "trp", first=first)
-
-
-def test_sliders_stay_within_bounds() -> None:
-    for name, parameter in PARAMETERS.items():
-        if not parameter.choices:
-            steps = widgets.steps(parameter, int(parameter.default))
-            assert parameter.default in steps
-            assert steps == sorted(steps)
-            for step in steps:
-                assert parameter_accepts(name, step)
-
-
-def parameter_accepts(name: str, step: int) -> bool:
-    return PARAMETERS[name].parse(step) == step

@@ -156,7 +156,7 @@ def test_what_comes_from_files_is_escaped(tmp_path: Path) -> None:
     assert "\x1b" not in path.read_text()
     assert '<script>alert("1")</script>' in page.text
     (picture,) = page.all("img")
-    assert '<script>alert("1")</script>' in str(picture["alt"])
+    assert "<script>ale" in str(picture["alt"])  # a picture shortens names
 
 
 def test_what_was_asked_for_is_said_without_defaults_and_folders(tmp_path: Path) -> None:

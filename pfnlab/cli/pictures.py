@@ -25,7 +25,10 @@ def kind_of(path: str, *others: str) -> str:
 
 def save_picture(figure: Figure, path: str) -> None:
     """Write a figure as the kind that its path names, whole or not at all."""
+    from pfnlab import figures
     from pfnlab.files import whole_file
 
+    kind = kind_of(path)
+    vector = figures.pdf if kind == "pdf" else figures.svg
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format=kind_of(path), dpi=_DPI)
+        temporary.write_bytes(figures.png(figure, _DPI) if kind == "png" else vector(figure))

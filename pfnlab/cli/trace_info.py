@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     sys.stdout.write("\n".join([*_lines(found), "", *heat_lines(found.heat, _shades())]) + "\n")
     for name, text in sorted(trace.provenance.items()):
-        sys.stdout.write(f"{name:{_LABEL}}{text}\n")
+        sys.stdout.write(f"{name:{_LABEL - 1}} {text}\n")
     return 0
 
 

@@ -12,7 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pfnlab.advice import Advice
 from pfnlab.advice.pareto import DRAM, TIME, front_of, knee_of, legal
-from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import bytes_axis, heading, new_figure, of_source, short
+from pfnlab.figures.palette import INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
@@ -23,7 +25,7 @@ def pareto_front(points: Advice | pd.DataFrame) -> Figure:
     shown = ["granule_bytes", "chunk_bytes", "batch_chunks", "policy"]
     require(grid, ["source", "evidence", DRAM, TIME, "atomic_faults", *shown])
     front = front_of(grid)
-    kept = f"{len(front)} of {len(grid):,} points of {grid['source'].iloc[0]}"
+    kept = f"{len(front)} of {len(grid):,} points of {short(grid['source'].iloc[0])}"
     figure, ((axes,),) = new_figure(
         f"More DRAM buys time, up to a point: {kept} are worth choosing", 1, 1, 10.4, 5.0
     )
@@ -31,12 +33,10 @@ def pareto_front(points: Advice | pd.DataFrame) -> Figure:
     axes.plot(front[DRAM], front[TIME], color=INK, lw=1.5, marker="o", ms=4, label="front")
     place = knee_of(front)
     if place is not None:
-        _mark(axes, front.iloc[place].to_dict(), "knee", "D", COLOURS[4])
+        _mark(axes, front.iloc[place].to_dict(), "knee", "D")
     if isinstance(points, Advice):
         _choice(axes, points)
-    axes.set_title(
-        f"{grid['source'].iloc[0]} ({grid['evidence'].iloc[0]})", loc="left", fontsize=10
-    )
+    heading(axes, of_source(grid["source"].iloc[0], grid["evidence"].iloc[0]))
     bytes_axis(axes, "x", "DRAM at the peak: descriptors, page tables, reserve")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -49,28 +49,30 @@ def pareto_front(points: Advice | pd.DataFrame) -> Figure:
 
 def _cloud(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw every legal point, coloured by granule: what sets the points apart most."""
-    for colour, (granule, some) in zip(COLOURS, rows.groupby("granule_bytes"), strict=False):
-        label = f"granule {short_bytes(float(str(granule)))}"
-        axes.scatter(some[DRAM], some[TIME], s=10, color=colour, alpha=0.45, lw=0, label=label)
+    for granule, some in rows.groupby("granule_bytes"):
+        size = float(str(granule))
+        look = palette.size(size)
+        axes.plot(some[DRAM], some[TIME], **look.marks(), ms=4, mew=0,
+                  label=f"granule {short_bytes(size)}")  # fmt: skip
 
 
 def _choice(axes: Axes, advice: Advice) -> None:
     if advice.dram_budget:
-        axes.axvline(advice.dram_budget, color=GREY, ls="--", lw=1)
-        text = f"budget {short_bytes(advice.dram_budget)} "
-        axes.text(advice.dram_budget, 0.98, text, color=GREY, ha="right", va="top", fontsize=9,
+        axes.axvline(advice.dram_budget, color=INK, ls="--", lw=1)
+        text = f" budget {short_bytes(advice.dram_budget)}"
+        axes.text(advice.dram_budget, 0.98, text, color=INK, ha="left", va="top", fontsize=9,
                   transform=axes.get_xaxis_transform())  # fmt: skip
     if advice.best is not None:
-        _mark(axes, advice.row(advice.best), "best", "*", COLOURS[1])
+        _mark(axes, advice.row(advice.best), "best", "*")
     if advice.lra is not None and advice.lra != advice.best:
-        _mark(axes, advice.row(advice.lra), "best with lra", "^", COLOURS[3])
+        _mark(axes, advice.row(advice.lra), "best with lra", "^")
 
 
-def _mark(axes: Axes, row: Mapping[Any, Any], name: str, mark: str, colour: str) -> None:
+def _mark(axes: Axes, row: Mapping[Any, Any], name: str, mark: str) -> None:
     text = (
         f"{name}: {row['policy']}, granule {short_bytes(row['granule_bytes'])}, chunk "
         f"{short_bytes(row['chunk_bytes'])} x {row['batch_chunks']}\n"
         f"{short_bytes(row[DRAM])}, {row[TIME]:,.0f} ns"
     )
-    axes.scatter([row[DRAM]], [row[TIME]], s=120 if mark == "*" else 55, marker=mark, color=colour,
-                 edgecolor=INK, zorder=4, label=text)  # fmt: skip
+    axes.scatter([row[DRAM]], [row[TIME]], s=120 if mark == "*" else 55, marker=mark, color="white",
+                 edgecolor=INK, linewidth=1.5, zorder=4, label=text)  # fmt: skip

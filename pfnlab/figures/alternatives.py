@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from pfnlab.alternatives import PROPERTIES
-from pfnlab.figures.drawing import COLOURS, GREY, INK, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import legend_below, new_figure, of_source
+from pfnlab.figures.palette import FAINT, GREY, INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
 # Drawn at the left edge: nothing has no place on a logarithmic axis.
 _NONE, _NO_NS = 4096, 10.0
+_SPREAD = 0.66  # of a row, over which its sources are spread
 
 
 def schemes(frame: pd.DataFrame) -> Figure:
@@ -26,20 +29,24 @@ def schemes(frame: pd.DataFrame) -> Figure:
     names = list(rows["scheme"].unique())
     region = short_bytes(rows["region_bytes"].max())
     figure, (panels,) = new_figure(
-        f"Nobody wins everywhere: what holding the descriptors of {region} takes", 1, 4,
-        12.6, 1.6 + 0.27 * len(names),
+        f"No scheme wins everywhere, whatever holds the descriptors of {region}", 1, 4,
+        12.6, 1.6 + 0.31 * len(names),
     )  # fmt: skip
     for axes in panels:
         axes.set_yticks(range(len(names)), [""] * len(names))
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.grid(axis="y", color="#eeeeee")
+        axes.grid(axis="y", color=FAINT)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylabel("scheme")
     columns = ("all_dram_bytes", "device_bytes", "event_ns")
+    looks = palette.sources(rows["source"])
+    by_source = [(str(source), some) for source, some in rows.groupby("source", sort=False)]
     for axes, column in zip(panels, columns, strict=False):
-        for place, (source, some) in enumerate(rows.groupby("source", sort=False)):
-            label = f"{source} ({some['evidence'].iloc[0]})"
-            _dots(axes, some.set_index("scheme")[column].reindex(names), place, label)
+        for place, (source, some) in enumerate(by_source):
+            label = of_source(source, some["evidence"].iloc[0])
+            lower = _SPREAD * ((place + 0.5) / len(by_source) - 0.5)
+            values = some.set_index("scheme")[column].reindex(names)
+            _dots(axes, values, lower, looks[source], label)
     _bytes_scale(panels[0], "DRAM at the peak, page tables in it")
     _bytes_scale(panels[1], "capacity taken from the device")
     panels[2].set_xscale("log")
@@ -52,17 +59,17 @@ def schemes(frame: pd.DataFrame) -> Figure:
     for place in [place for place, none in enumerate(silent) if none]:
         panels[0].text(2 * _NONE, place, "no answer here: see `note`", va="center",
                        fontsize=8, color=GREY)  # fmt: skip
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    legend_below(figure, *panels[0].get_legend_handles_labels())
     return figure
 
 
-def _dots(axes: Axes, values: pd.Series[float], place: int, label: str) -> None:
+def _dots(
+    axes: Axes, values: pd.Series[float], lower: float, look: palette.Look, label: str
+) -> None:
     known = values.astype("Float64").to_numpy(dtype=float, na_value=float("nan"))
     least = _NONE if axes.get_subplotspec().colspan.start < 2 else _NO_NS  # type: ignore[union-attr]
     x = np.maximum(known, least)
-    y = np.arange(len(known)) + 0.16 * (place - 1)
-    axes.scatter(x, y, s=26, color=COLOURS[place % len(COLOURS)], label=label, zorder=3)
+    axes.plot(x, np.arange(len(known)) + lower, **look.marks(), ms=5, label=label, zorder=3)
 
 
 def _bytes_scale(axes: Axes, label: str) -> None:
@@ -79,7 +86,7 @@ def _properties(axes: Axes, rows: pd.DataFrame) -> None:
     """Mark what a scheme has by a dot, and what it lacks by a cross."""
     for column, name in enumerate(PROPERTIES):
         has = rows[name].astype("boolean")
-        for mark, colour, which in (("o", COLOURS[2], has), ("x", COLOURS[1], ~has)):
+        for mark, colour, which in (("o", INK, has), ("x", GREY, ~has)):
             places = [row for row, yes in enumerate(which.fillna(False)) if yes]
             axes.scatter([column] * len(places), places, s=30, marker=mark, color=colour, zorder=3)
         for row in [row for row, unknown in enumerate(has.isna()) if unknown]:

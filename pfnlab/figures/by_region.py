@@ -8,21 +8,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pfnlab.alternatives.by_region import DRAM_SHARE, WINNING, winners
-from pfnlab.figures.drawing import COLOURS, GREY, INK, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import heading, new_figure, short
+from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
 _NEEDS = (
     ("Fastest, whatever it lacks", ()),
-    ("Address and references kept,\nDRAM bounded: what the thread asks",
+    ("Address and references kept, DRAM bounded: what the thread asks",
      ("stable_address", "shared_refcount", "bounded_dram")),
-    ("State kept and usable\nin atomic context as well",
+    ("State kept and usable in atomic context as well",
      ("stable_address", "shared_refcount", "bounded_dram", "state_survives", "atomic_safe")),
 )  # fmt: skip
-#: A family of schemes has one colour.
-_FAMILIES = {"demand": COLOURS[0], "static": COLOURS[1], "device": COLOURS[4],
-             "interleaved": COLOURS[4], "temporary": COLOURS[2], "compound": COLOURS[3],
-             "two": COLOURS[5], "pfn": GREY, "memdesc": COLOURS[3]}  # fmt: skip
+_LONGEST = 16  # letters of a source that fit above its column
+_STRIPE = 0.05  # of a cell: in the colour of the winner's family
 
 
 def by_region(frame: pd.DataFrame) -> Figure:
@@ -36,7 +36,7 @@ def by_region(frame: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for axes, (title, needs) in zip(panels, _NEEDS, strict=True):
         _matrix(axes, winners(frame, needs), regions, sources)
-        axes.set_title(title, loc="left", fontsize=10, pad=18)
+        heading(axes, title, pad=18)
         axes.set_xlabel("source")
     sizes = frame.drop_duplicates("region").set_index("region")["region_bytes"]
     labels = [f"{name}\n{short_bytes(sizes[name])}" for name in regions]
@@ -58,16 +58,19 @@ def _matrix(axes: Axes, won: pd.DataFrame, regions: list[str], sources: list[str
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     for x, source in enumerate(sources):
-        axes.text(x, -0.56, source, ha="center", va="bottom", fontsize=9, color=INK)
+        axes.annotate(short(source, _LONGEST), (x, 1), xytext=(0, 4), ha="center", fontsize=9,
+                      xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                      color=INK)  # fmt: skip
     cells = {(row["region"], row["source"]): row for row in won.to_dict("records")}
     for y, region in enumerate(regions):
         for x, source in enumerate(sources):
             row = cells.get((region, source))
             name = str(row["scheme"]) if row else ""
-            colour = _FAMILIES.get(name.split("_")[0], "#ffffff")
-            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=colour, alpha=0.35))
+            colour = palette.scheme(name).colour if row else "white"
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=colour, alpha=0.2))
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), _STRIPE, 0.92, color=colour))
             text = "none"
             if row:
                 cost = f"{row['event_ns']:.0f} ns, {short_bytes(row['all_dram_bytes'])}"
                 text = f"{name}\n{cost}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color=INK)
+            axes.text(x + _STRIPE / 2, y, text, ha="center", va="center", fontsize=7.5, color=INK)

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from pfnlab.figures.drawing import COLOURS, GREY, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import legend_below, new_figure, of_source
+from pfnlab.figures.palette import FAINT, GREY
 from pfnlab.frames import require
 from pfnlab.studies.contexts import NONE, RESERVE
 
 _SMALLEST_SHARE = 1e-5
-_MARKERS = ("o", "s", "D", "^", "v", "P")
+_SPREAD = 0.52  # of a row, over which its sources are spread
 
 
 def atomic_context(frame: pd.DataFrame) -> Figure:
@@ -28,22 +30,20 @@ def atomic_context(frame: pd.DataFrame) -> Figure:
         1, 3, 13.4, 1.8 + 0.36 * frame.groupby(["remedy", "lead_events"]).ngroups,
     )  # fmt: skip
     labels = list(dict.fromkeys(_label(r) for r in frame.to_dict("records")))
+    looks = palette.sources(frame["source"])
     for i, (source, some) in enumerate(frame.groupby("source", sort=False)):
         y = [labels.index(_label(r)) for r in some.to_dict("records")]
-        spread = np.asarray(y) + 0.13 * (i - (frame["source"].nunique() - 1) / 2)
+        spread = np.asarray(y) + _SPREAD * ((i + 0.5) / len(looks) - 0.5)
         held = some["peak_resident_bytes"] + some["reserve_granules"] * some["granule_bytes"]
-        about: dict[str, Any] = {
-            "marker": _MARKERS[i % len(_MARKERS)],
-            "color": COLOURS[i % len(COLOURS)],
-        }
+        about = looks[str(source)].marks()
         has_calls = some["atomic_calls"] > 0
         share = some["illegal_share"].where(has_calls)
         nobody = "" if has_calls[some["remedy"] == NONE].any() else ", no atomic lookups"
-        name = f"{source} ({some['evidence'].iloc[0]}{nobody})"
-        row[0].plot(share, spread, ls="", label=name, **about)
-        row[1].plot(held / some["threshold_bytes"], spread, ls="", clip_on=False, **about)
+        name = of_source(source, f"{some['evidence'].iloc[0]}{nobody}")
+        row[0].plot(share, spread, label=name, **about)
+        row[1].plot(held / some["threshold_bytes"], spread, clip_on=False, **about)
         recorded = some.loc[some["remedy"] == NONE, "accesses"].max()
-        row[2].plot(some["initiator_ns"] / max(recorded, 1), spread, ls="", clip_on=False, **about)
+        row[2].plot(some["initiator_ns"] / max(recorded, 1), spread, clip_on=False, **about)
     _remedies_axis(row, labels)
     row[0].set_xscale("symlog", linthresh=_SMALLEST_SHARE)
     row[0].set_xlim(-_SMALLEST_SHARE / 4, 2)
@@ -55,7 +55,7 @@ def atomic_context(frame: pd.DataFrame) -> Figure:
     row[1].set_xlim(left=0)
     row[2].set_xlabel("ns an access (an illegal call takes none)")
     row[2].set_xlim(left=0)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    legend_below(figure, *row[0].get_legend_handles_labels())
     return figure
 
 
@@ -74,5 +74,5 @@ def _remedies_axis(row: list[Axes], labels: list[str]) -> None:
         axes.set_yticks(range(len(labels)), labels if axes is row[0] else [""] * len(labels))
         axes.grid(visible=False, axis="y")
         for edge in range(len(labels) - 1):
-            axes.axhline(edge + 0.5, color="#e6e6e6", lw=0.8)
+            axes.axhline(edge + 0.5, color=FAINT, lw=0.8)
     row[0].set_ylabel("remedy")

@@ -13,7 +13,16 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import (
+    bytes_axis,
+    end_label,
+    heading,
+    legend_below,
+    new_figure,
+    of_source,
+)
+from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
@@ -40,10 +49,10 @@ def shootdowns(frame: pd.DataFrame, chosen: Params | None = None) -> Figure:
         len(sources), 3, 13.4, 2.9 * len(sources) + 0.4,
     )  # fmt: skip
     for row, source in zip(grid, sources, strict=True):
-        rows = frame[(frame["source"] == source) & (frame["unmapping"] == PASS)]
-        passes = rows[rows["evicted_chunks"] > 0]
+        rows = frame[frame["source"] == source]
+        passes = rows[(rows["unmapping"] == PASS) & (rows["evicted_chunks"] > 0)]
         passes = passes[passes["threshold_bytes"] == passes["threshold_bytes"].min()]
-        _headings(row, f"{source} ({rows['evidence'].iloc[0]})", passes, at)
+        _headings(row, of_source(source, rows["evidence"].iloc[0]), passes, at)
         for axes in row:
             _log(axes)
         if len(passes):
@@ -65,7 +74,7 @@ def _headings(row: list[Axes], name: str, passes: pd.DataFrame, at: Params) -> N
         (f"batches of {smallest} chunks, {at.n_cpus:,} CPUs", "batch, chunks", own),
     )  # fmt: skip
     for axes, (title, x, y) in zip(row, about, strict=True):
-        axes.set_title(title, loc="left", fontsize=10)
+        heading(axes, title)
         axes.set_ylabel(y)
         _log2(axes, x)
 
@@ -86,15 +95,17 @@ def _by_cpus(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
     single = passes[(passes["chunk_bytes"] == smallest) & (passes["batch_chunks"] == 1)]
     single = single.sort_values("n_cpus")
     faults = single["fault_ns"] / single["accesses"].clip(lower=1)
-    axes.plot(single["n_cpus"], faults, color=GREY, ls="--", lw=1.5)
+    axes.plot(single["n_cpus"], faults, color=INK, ls="--", lw=1.2)
     if len(single):
-        end_label(axes, single["n_cpus"].iloc[-1], faults.iloc[-1], "faults alone", GREY, -3)
-    for colour, (chunk, batch) in zip(COLOURS, _shown(passes, chosen), strict=False):
+        end_label(axes, single["n_cpus"].iloc[-1], faults.iloc[-1], "faults alone", INK)
+    for chunk, batch in _shown(passes, chosen):
+        look = palette.size(chunk)
         line = passes[(passes["chunk_bytes"] == chunk) & (passes["batch_chunks"] == batch)]
         line = line.sort_values("n_cpus")
-        axes.plot(line["n_cpus"], _own_ns(line), color=colour, marker="o", ms=4, lw=1.8)
+        style = "-" if batch == 1 else "-."
+        axes.plot(line["n_cpus"], _own_ns(line), **look._replace(line=style).lines(), ms=5, lw=1.8)
         label = f"{short_bytes(chunk)} x {batch:,}"
-        end_label(axes, line["n_cpus"].iloc[-1], _own_ns(line).iloc[-1], label, colour)
+        end_label(axes, line["n_cpus"].iloc[-1], _own_ns(line).iloc[-1], label, look.colour)
 
 
 def _shown(passes: pd.DataFrame, chosen: Params) -> list[tuple[int, int]]:
@@ -111,18 +122,28 @@ def _shown(passes: pd.DataFrame, chosen: Params) -> list[tuple[int, int]]:
 
 
 def _by_ceiling(axes: Axes, passes: pd.DataFrame, chosen: Params) -> None:
-    single = passes[passes["batch_chunks"] == 1]
-    sizes = sorted(set(single["chunk_bytes"]))[-len(COLOURS) :]
-    for colour, size in zip(COLOURS, sizes, strict=False):
+    single = passes[(passes["batch_chunks"] == 1) & (passes["stolen_ns"] > 0)]
+    if single.empty:  # a machine of one CPU has no others
+        return
+    for size in _far_apart(single["chunk_bytes"]):
+        look = palette.size(size)
         line = single[single["chunk_bytes"] == size].sort_values("flush_ceiling_pages")
         each = line["stolen_ns"] / line["accesses"].clip(lower=1)
         ceilings = line["flush_ceiling_pages"].clip(lower=1)
-        axes.plot(ceilings, each, color=colour, marker="o", ms=4, lw=1.8, drawstyle="steps-post")
-        label = f"{size // OS_PAGE_BYTES} pages"
-        axes.annotate(label, (ceilings.iloc[0], each.iloc[0]), xytext=(2, 4), color=colour,
-                      textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.plot(ceilings, each, **look.lines(), ms=5, lw=1.8, drawstyle="steps-post")
+        label = f"{size // OS_PAGE_BYTES} page{'s' * (size > OS_PAGE_BYTES)}"
+        end_label(axes, ceilings.iloc[-1], each.iloc[-1], label, look.colour)
     axes.margins(y=0.12)
-    axes.axvline(max(chosen.flush_ceiling_pages, 1), color=GREY, ls="--", lw=1)
+    axes.axvline(max(chosen.flush_ceiling_pages, 1), color=INK, ls="--", lw=1)
+
+
+def _far_apart(sizes: pd.Series[int]) -> list[int]:
+    """Return the largest size, and down from it those a quarter of the last one or less."""
+    kept: list[int] = []
+    for size in sorted(set(sizes), reverse=True):
+        if not kept or 4 * size <= kept[-1]:
+            kept.append(size)
+    return kept
 
 
 def _by_batch(axes: Axes, passes: pd.DataFrame) -> None:
@@ -131,16 +152,17 @@ def _by_batch(axes: Axes, passes: pd.DataFrame) -> None:
         return
     cost, batches = _own_ns(line).to_numpy(), line["batch_chunks"].to_numpy()
     named, least = float(line["best_batch"].iloc[0]), int(cost.argmin())
-    axes.axvline(named, color=COLOURS[1], lw=1.4)
-    axes.plot(batches, cost, color=COLOURS[0], marker="o", ms=4, lw=1.8)
+    look = palette.size(line["chunk_bytes"].iloc[0])
+    axes.axvline(named, color=INK, lw=1.4, ls="--")
+    axes.plot(batches, cost, **look.lines(), ms=5, lw=1.8)
     axes.plot(batches[least], cost[least], "o", ms=10, mfc="none", mec=INK)
     right_half = named > np.sqrt(float(batches[0]) * float(batches[-1]))
     side, away = ("right", -5) if right_half else ("left", 5)
-    notes = (f"formula: {named:,.0f}", COLOURS[1]), (f"best replayed: {batches[least]:,}", INK)
-    for line_number, (text, colour) in enumerate(notes):
+    notes = f"dashed, formula: {named:,.0f}", f"ring, best replayed: {batches[least]:,}"
+    for line_number, text in enumerate(notes):
         axes.annotate(text, (named, 0.93 - 0.09 * line_number), xytext=(away, 0), ha=side,
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-                      fontsize=9, color=colour)  # fmt: skip
+                      fontsize=9, color=INK)  # fmt: skip
 
 
 def lazy_purge(frame: pd.DataFrame) -> Figure:
@@ -151,31 +173,31 @@ def lazy_purge(frame: pd.DataFrame) -> Figure:
         "A lazy purge is a batch whose pages wait for the flush: the larger, the more it withholds",
         1, 3, 13.4, 4.1,
     )  # fmt: skip
-    _log2(row[0], "pages that one flush covers (squares: one chunk, dots: a batch)")
+    _log2(row[0], "pages that one flush covers\n(squares: one chunk, dots: a batch)")
     _log(row[0])
     by_source = list(frame.groupby("source", sort=False))
-    for colour, (source, some) in zip(COLOURS, by_source, strict=False):
+    looks = palette.sources(frame["source"])
+    for source, some in by_source:
+        look = looks[str(source)]
         rows = some[some["threshold_bytes"] == some["threshold_bytes"].min()]
-        name = f"{source} ({rows['evidence'].iloc[0]})"
-        _refills(row[0], rows[rows["unmapping"] == LAZY], colour)
-        row[0].plot([], [], color=colour, lw=1.8, label=name)
+        _refills(row[0], rows[rows["unmapping"] == LAZY], look.colour)
+        name = of_source(source, rows["evidence"].iloc[0])
+        row[0].plot([], [], color=look.colour, lw=1.8, label=name)
         once = rows.drop_duplicates(["unmapping", "chunk_bytes", "batch_chunks"])
         once = once[once["chunk_bytes"] == once["granule_bytes"]]
         once = once.assign(held=(once["batch_chunks"] - 1) * once["granule_bytes"])
-        _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], colour)
-        _more_faults(row[2], once[once["held"] > 0], colour)
+        _withheld(row[1], once[(once["unmapping"] == AHEAD) & (once["held"] > 0)], look.colour)
+        _more_faults(row[2], once[once["held"] > 0], look.colour)
     row[0].axhline(TLB_ENTRIES, color=GREY, ls="--", lw=1)
     row[0].annotate(f"all {TLB_ENTRIES:,} entries", (1.0, TLB_ENTRIES), xytext=(0, -11),
                     xycoords=row[0].get_yaxis_transform(), textcoords="offset points",
                     ha="right", fontsize=9, color=GREY)  # fmt: skip
     row[0].set_ylabel("TLB refills after a full flush")
-    bytes_axis(row[1], "x", "quarantine (squares: lazy_max_pages of so many CPUs)")
-    row[1].set_ylabel("DRAM withheld, mean share of threshold")
-    bytes_axis(row[2], "x", "quarantine")
+    bytes_axis(row[1], "x", "quarantine\n(squares: lazy_max_pages of so many CPUs)")
+    row[1].set_ylabel("mean DRAM withheld, of threshold")
+    bytes_axis(row[2], "x", "quarantine\n(dotted: filled at the threshold, solid: ahead of it)")
     row[2].set_ylabel("more faults than a batch of that size")
-    row[2].plot([], [], color=GREY, lw=1.8, label="filled ahead of the threshold")
-    row[2].plot([], [], color=GREY, ls=":", lw=1.8, label="filled when it is reached")
-    figure.legend(loc="outside lower center", ncols=len(by_source) + 2, frameon=False)
+    legend_below(figure, *row[0].get_legend_handles_labels())
     for axes in row[1:]:
         axes.xaxis.set_major_locator(LogLocator(base=16, numticks=8))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -203,7 +225,8 @@ def _withheld(axes: Axes, ahead: pd.DataFrame, colour: str) -> None:
         if cpus > 0:
             axes.plot(held, part, "s", color=colour, ms=7)
             axes.annotate(f"{cpus:,.0f}", (held, part), xytext=(-8, 0), ha="right", va="center",
-                          textcoords="offset points", color=colour, fontsize=8)  # fmt: skip
+                          textcoords="offset points", color=palette.text(colour),
+                          fontsize=8)  # fmt: skip
 
 
 def _more_faults(axes: Axes, once: pd.DataFrame, colour: str) -> None:
@@ -220,7 +243,7 @@ def _log2(axes: Axes, label: str) -> None:
     base = 16 if label.startswith("batch") else 4
     axes.xaxis.set_major_locator(LogLocator(base=base, numticks=9))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(_whole))
     axes.set_xlabel(label)
 
 
@@ -230,3 +253,8 @@ def _log(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.yaxis.set_minor_locator(NullLocator())  # ticks take most of the time of a redraw
+
+
+def _whole(value: float, place: int) -> str:
+    """Write a count; a share of one, which an axis of one point has, is none."""
+    return f"{value:,.0f}" if value >= 1 else ""

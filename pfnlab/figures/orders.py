@@ -8,21 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pfnlab.figures.drawing import COLOURS, GREY, INK, bytes_axis, end_label, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import bytes_axis, end_label, heading, new_figure, of_source
+from pfnlab.figures.palette import INK
 from pfnlab.frames import require
+from pfnlab.units import parse_bytes
 
-#: One colour, marker and line an order, everywhere.
-_LOOKS = {
-    "lra": (INK, "o", "-"),
-    "lru": (COLOURS[0], "o", "-"),
-    "clock": (COLOURS[5], "^", "-"),
-    "sieve": (COLOURS[1], "s", "-"),
-    "s3fifo": (COLOURS[4], "D", "-"),
-    "random": (COLOURS[2], "v", ":"),
-    "opt": (GREY, "o", "--"),
-}
 _WATCHING = ("lru", "clock", "sieve", "s3fifo")
-_NAMES = {"opt": "opt (knows the future)", "random": "random (knows nothing)"}
+_NAMES = {"opt": "opt (foresees)", "random": "random (blind)"}
 
 
 def order_losses(frame: pd.DataFrame) -> Figure:
@@ -37,15 +30,13 @@ def order_losses(frame: pd.DataFrame) -> Figure:
     for axes, source in zip(panels, sources, strict=False):
         rows = frame[frame["source"] == source]
         _losses(axes, rows)
-        axes.set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
+        heading(axes, of_source(source, rows["evidence"].iloc[0]))
         axes.set_xlabel("threshold, share of the footprint")
         axes.set_ylabel("faults of LRA beyond the other's")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in panels[len(sources) :]:
         axes.remove()
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
     return figure
 
 
@@ -56,7 +47,7 @@ def _title(frame: pd.DataFrame) -> str:
     )
     watching = [order for order in by_order if order in _WATCHING]
     if "lra" not in by_order or not watching:
-        return "Faults of LRA beyond each other order's"
+        return "LRA has no order beside it here that looks at accesses"
     most = (by_order["lra"] / by_order[watching].min(axis=1) - 1).max()
     return f"LRA never looks at accesses, and faults up to {most:.0%} more than orders that do"
 
@@ -67,14 +58,14 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
     )
     footprints, thresholds = (by_order.index.get_level_values(i).to_numpy() for i in (0, 1))
     share = thresholds / np.maximum(footprints, 1)
-    axes.axhline(0, color=INK, lw=1.2)
-    for order, (colour, marker, line) in _LOOKS.items():
-        if order == "lra" or order not in by_order or "lra" not in by_order:
+    axes.plot([share.min(), share.max()], [0, 0], color=INK, lw=1.2)
+    end_label(axes, float(share.max()), 0.0, "lra", INK)
+    for order in map(str, by_order if "lra" in by_order else ()):
+        if order == "lra":
             continue
-        more = by_order["lra"] / by_order[order] - 1
-        axes.plot(share, more, color=colour, marker=marker, ls=line, lw=1.8, ms=5,
-                  label=_NAMES.get(order, order))  # fmt: skip
-    end_label(axes, float(share.max()), 0.0, "LRA", INK)
+        look, more = palette.policy(order), by_order["lra"] / by_order[order] - 1
+        axes.plot(share, more, **look.lines(), lw=1.8, ms=5)
+        end_label(axes, share[-1], more.iloc[-1], _NAMES.get(order, order), look.colour)
 
 
 #: Experiments of `pfnlab.studies.simulated`: title, x label, y label.
@@ -97,7 +88,7 @@ def beside_theory(frame: pd.DataFrame) -> Figure:
     for axes, (experiment, (title, x, y)) in zip(panels, _PANELS.items(), strict=False):
         rows = frame[frame["experiment"] == experiment]
         about = rows["about"].iloc[0] if len(rows) else "not replayed"
-        axes.set_title(f"{title}: {about}", loc="left", fontsize=10)
+        heading(axes, f"{title}: {about}")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _points_on_lines(axes, panels[3], rows)
@@ -106,10 +97,10 @@ def beside_theory(frame: pd.DataFrame) -> Figure:
     if (frame["experiment"] == "touched").any():
         panels[2].set_xscale("log")
         bytes_axis(panels[2], "y", "granules touched")
-    panels[3].axhline(0, color=GREY, lw=1)
+    panels[3].axhline(0, color=INK, lw=1)
     panels[3].set_xscale("log")
     panels[3].yaxis.set_major_formatter(PercentFormatter(1.0))
-    panels[3].set_title("How far off: replay beyond theory, all of them", loc="left", fontsize=10)
+    heading(panels[3], "How far off: replay beyond theory, all of them")
     panels[3].set_xlabel("threshold, batch or references")
     panels[3].set_ylabel("replay beyond theory")
     return figure
@@ -118,14 +109,18 @@ def beside_theory(frame: pd.DataFrame) -> Figure:
 def _points_on_lines(axes: Axes, apart: Axes, rows: pd.DataFrame) -> None:
     for i, (series, some) in enumerate(rows.groupby("series", sort=False)):
         line = some.sort_values("x")
-        colour, marker, _ = _LOOKS.get(str(series), ((COLOURS[4], COLOURS[1])[i % 2], "s", ""))
+        look = _look(str(line["experiment"].iloc[0]), str(series))
+        axes.plot(line["x"], line["predicted"], color=look.colour, lw=1.6, ls=("-", "--")[i % 2])
         label = f"{series}: {line['form'].iloc[0]}"
-        if line["experiment"].iloc[0] == "batches":
-            colour, marker = COLOURS[3], "P"
-        axes.plot(line["x"], line["predicted"], color=colour, lw=1.6, ls=("-", "--")[i % 2])
-        axes.plot(line["x"], line["simulated"], color=colour, marker=marker, ls="", ms=5,
-                  label=label)  # fmt: skip
+        axes.plot(line["x"], line["simulated"], **look.marks(), ms=5, label=label)
         off = line["simulated"] / line["predicted"] - 1
-        apart.plot(line["x"], off, color=colour, marker=marker, lw=1.2, ms=5)
+        apart.plot(line["x"], off, color=look.colour, marker=look.marker, lw=1.2, ms=5)
     if len(rows):
         axes.legend(frameon=False, fontsize=9, loc="best")
+
+
+def _look(experiment: str, series: str) -> palette.Look:
+    """Return a policy's look, or a granule's; batches, all of lra, have their own."""
+    if experiment == "batches":
+        return palette.place(3)
+    return palette.policy(series) if experiment == "orders" else palette.size(parse_bytes(series))

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from pfnlab.figures.drawing import INK, new_figure
+from pfnlab.figures.drawing import heading, new_figure, of_source, short
+from pfnlab.figures.palette import INK
 from pfnlab.portrait import Portrait, folded
 from pfnlab.units import short_bytes
 
@@ -19,11 +20,12 @@ def heat_map(found: Portrait) -> Figure:
     counts = np.array([row.counts for row in rows]) if rows else np.zeros((1, 1), np.int64)
     share = found.n_pages * 64 / max(found.footprints[4096], 1)
     title = (
-        f"{found.name} ({found.evidence}): {found.n_pages:,} pages within "
-        f"{short_bytes(found.span_bytes)}, {share:.0%} of each touched 4 KiB granule"
+        f"{short(found.name)} touches {found.n_pages:,} pages within "
+        f"{short_bytes(found.span_bytes)} and {share:.0%} of each 4 KiB granule"
     )
     figure, ((axes,),) = new_figure(title, 1, 1, 9.0, 4.5)
     axes.grid(visible=False)
+    heading(axes, of_source(found.name, found.evidence))
     shown = np.ma.masked_equal(counts, 0)
     norm = LogNorm(vmin=1, vmax=max(int(counts.max()), 2))
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap="viridis_r", norm=norm)

@@ -7,39 +7,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pfnlab.figures.drawing import COLOURS, GREY, INK, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import legend_below, new_figure, short
+from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 
 _BAND = 0.15
 _NEEDED = ("source", "n_events", "note", "minor_faults", "predicted_minor_faults", "predicted_ns",
            "measured_ns", "n_threads", "n_pages", "n_faults", "operation", "n_operations",
            "n_ipis")  # fmt: skip
-_MARKERS = "osD^v<>P"
 
 
 def reality(frame: pd.DataFrame) -> Figure:
     """Draw predicted against real counts and times, and faults and interrupts a page."""
     require(frame, _NEEDED)
-    figure, (row,) = new_figure(
-        "Run for real, beside what was predicted: faults, time, and what other CPUs notice",
-        1, 3, 13.4, 4.3,
-    )  # fmt: skip
     ran = frame[frame["n_events"] > 0]
-    sources = list(ran["source"].unique())
-    styles = dict(zip(sources, zip(COLOURS * 2, _MARKERS, strict=False), strict=False))
     counts, times = ran[ran["minor_faults"].notna()], ran[ran["measured_ns"].notna()]
-    _diagonal(row[0], counts, "predicted_minor_faults", "minor_faults", 1, styles)
+    figure, (row,) = new_figure(_claim(counts, times), 1, 3, 13.4, 4.3)
+    looks = palette.sources(ran["source"])
+    _diagonal(row[0], counts, "predicted_minor_faults", "minor_faults", 1, looks)
     row[0].set(xlabel="minor faults predicted", ylabel="minor faults the kernel counted")
-    _diagonal(row[1], times, "predicted_ns", "measured_ns", 1e6, styles)
+    _diagonal(row[1], times, "predicted_ns", "measured_ns", 1e6, looks)
     row[1].set(xlabel="predicted, ms", ylabel="measured, ms")
     _others(row[2], frame)
     for axes, rows in zip(row, (counts, times, frame), strict=False):
         if rows.empty or not axes.has_data():
             _say(axes, frame)
-    for source, (colour, marker) in styles.items():
-        row[0].plot([], [], ls="", marker=marker, color=colour, label=source)
-    figure.legend(loc="outside lower center", ncols=max(len(sources), 1), frameon=False)
+    for source, look in looks.items():
+        row[0].plot([], [], **look.marks(), mfc="none", label=short(source))
+    legend_below(figure, *row[0].get_legend_handles_labels())
     return figure
+
+
+def _claim(counts: pd.DataFrame, times: pd.DataFrame) -> str:
+    """Say how far what was found lies from what was predicted."""
+    said: list[str] = []
+    if len(counts):
+        off = (counts["minor_faults"] / counts["predicted_minor_faults"] - 1).abs().max()
+        apart = f"off by at most {off:.1%}" if off else "all as predicted"
+        said.append(f"The kernel takes the faults of the replay, {apart}")
+    if len(times):
+        near = (times["measured_ns"] / times["predicted_ns"] - 1).abs() <= _BAND
+        said.append(f"{near.sum()} of {len(near)} times lie within {_BAND:.0%}")
+    return "; ".join(said) or "Faults and times are predicted; this machine can count neither"
 
 
 def _diagonal(
@@ -48,7 +58,7 @@ def _diagonal(
     predicted: str,
     found: str,
     unit: float,
-    styles: dict[str, tuple[str, str]],
+    looks: dict[str, palette.Look],
 ) -> None:
     """Draw one against the other; on the line they are equal, in the band nearly so."""
     if rows.empty:
@@ -65,9 +75,9 @@ def _diagonal(
         axes.annotate(f"shaded: within {_BAND:.0%}", (0.04, 0.93), color=GREY,
                       xycoords="axes fraction", fontsize=9)  # fmt: skip
     for source, some in rows.groupby("source", sort=False):
-        colour, marker = styles[str(source)]
+        look = looks[str(source)]
         x, y = (some[name].astype(float) / unit for name in (predicted, found))
-        axes.plot(x, y, ls="", marker=marker, ms=5, mfc="none", mec=colour)
+        axes.plot(x, y, **look.marks(), ms=5, mfc="none")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(numticks=6))
         axis.set_minor_locator(NullLocator())
@@ -84,7 +94,7 @@ def _others(axes: Axes, frame: pd.DataFrame) -> None:
     heights = [*faults, *each]
     if not names:
         return
-    colours = [COLOURS[0]] * len(faults) + [COLOURS[1]] * len(each)
+    colours = [GREY] * len(faults) + [INK] * len(each)
     axes.barh(range(len(names)), heights, color=colours, height=0.6)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pfnlab.figures.drawing import COLOURS, GREY, bytes_axis, end_label, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import (
+    bytes_axis,
+    end_label,
+    heading,
+    legend_below,
+    new_figure,
+    of_source,
+    short,
+)
+from pfnlab.figures.palette import GREY
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
-
-_STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 
 
 def region_size(frame: pd.DataFrame) -> Figure:
@@ -30,23 +36,22 @@ def region_size(frame: pd.DataFrame) -> Figure:
         axes.plot(static["region_bytes"], static["vmemmap_bytes"], color=GREY, ls="--", marker=".")
         end = float(static["region_bytes"].iloc[-1]), float(static["vmemmap_bytes"].iloc[-1])
         end_label(axes, *end, "static, 1/64", GREY)
-        for colour, (threshold, some) in zip(
-            COLOURS, rows.groupby("threshold_bytes"), strict=False
-        ):
-            dram = some["peak_resident_bytes"] + some["page_table_bytes"]
-            axes.plot(some["region_bytes"], dram, color=colour, marker="o", lw=2)
+        for threshold, some in rows.groupby("threshold_bytes"):
+            bound = float(str(threshold))
+            look, dram = palette.size(bound), some["peak_resident_bytes"] + some["page_table_bytes"]
+            axes.plot(some["region_bytes"], dram, **look.lines(), lw=2)
             last = float(some["region_bytes"].iloc[-1]), float(dram.iloc[-1])
-            end_label(axes, *last, f"threshold {short_bytes(float(str(threshold)))}", colour)
-        axes.set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
+            end_label(axes, *last, f"threshold {short_bytes(bound)}", look.colour)
+        heading(axes, of_source(source, rows["evidence"].iloc[0]))
         bytes_axis(axes, "x", "region")
         bytes_axis(axes, "y", "peak DRAM, page tables included")
     return figure
 
 
 _LINES = (
-    ("granule = chunk: one fault fills it all", COLOURS[1], "s"),
-    ("chunk: 4 KiB granules, evicted together", COLOURS[0], "o"),
-    ("batch: 4 KiB chunks, one shootdown", COLOURS[2], "^"),
+    ("granule = chunk: one fault fills it all", palette.place(1)),
+    ("chunk: 4 KiB granules, evicted together", palette.place(0)),
+    ("batch: 4 KiB chunks, one shootdown", palette.place(2)),
 )
 
 
@@ -56,7 +61,8 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
     require(frame, ["source", "evidence", *drawn, "populated_bytes"])
     sources = list(frame["source"].unique())
     figure, grid = new_figure(
-        "One word, three sizes: what a fault populates, what is evicted, what one shootdown covers",
+        "One word, chunk, is three sizes: what a fault populates, what is evicted, "
+        "what one shootdown covers",
         len(sources), 3, 12.6, (3.4 if len(sources) < 3 else 2.8) * len(sources),
     )  # fmt: skip
     panels = (("miss_ratio", "faults an access"), ("shootdowns", "shootdowns"),
@@ -64,10 +70,8 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
     for row, source in zip(grid, sources, strict=True):
         rows = frame[frame["source"] == source]
         for axes, (column, label) in zip(row, panels, strict=True):
-            for (name, colour, marker), line in zip(_LINES, _three_sizes(rows), strict=True):
-                axes.plot(
-                    line["x"], line[column], color=colour, marker=marker, lw=1.8, ms=5, label=name
-                )
+            for (name, look), line in zip(_LINES, _three_sizes(rows), strict=True):
+                axes.plot(line["x"], line[column], **look.lines(), lw=1.8, ms=5, label=name)
             bytes_axis(axes, "x", "vmemmap that one shootdown covers at least")
             axes.set_ylabel(label)
         row[0].yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -75,9 +79,8 @@ def chunk_size(frame: pd.DataFrame) -> Figure:
         row[1].set_yscale("symlog", linthresh=1)
         row[1].set_ylim(0, 3 * rows["shootdowns"].max() or 1)
         bytes_axis(row[2], "y", panels[2][1])
-        row[0].set_title(f"{source} ({rows['evidence'].iloc[0]})", loc="left", fontsize=10)
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        heading(row[0], of_source(source, rows["evidence"].iloc[0]))
+    legend_below(figure, *grid[0][0].get_legend_handles_labels())
     return figure
 
 
@@ -103,17 +106,18 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
     figure, (row,) = new_figure(
         "A larger threshold buys fewer refaults, until only first touches are left", 1, 2, 11, 4.0
     )
-    for colour, (source, some) in zip(COLOURS, frame.groupby("source", sort=False), strict=False):
+    looks = palette.sources(frame["source"])
+    for source, some in frame.groupby("source", sort=False):
+        look, name = looks[str(source)], short(source)
         rows = some.sort_values("threshold_bytes")
         share = rows["threshold_bytes"] / rows["footprint_bytes"].clip(lower=1)
         accesses = rows["accesses"].clip(lower=1)
         faults, shootdowns = rows["faults"] / accesses, rows["shootdowns"] / accesses
-        row[0].plot(share, faults, color=colour, marker="o", lw=2)
-        row[0].plot(share, rows["cold_faults"] / accesses, color=colour, ls=":", lw=1.5)
-        row[1].plot(share, shootdowns, color=colour, marker="o", lw=2)
-        end_label(row[0], share.iloc[-1], faults.iloc[-1], str(source), colour)
-        middle = len(rows) // 2
-        end_label(row[1], share.iloc[middle], shootdowns.iloc[middle], str(source), colour, 9)
+        row[0].plot(share, faults, **look.lines(), lw=2)
+        row[0].plot(share, rows["cold_faults"] / accesses, color=look.colour, ls=":", lw=1.5)
+        row[1].plot(share, shootdowns, **look.lines(), lw=2)
+        end_label(row[0], share.iloc[-1], faults.iloc[-1], name, look.colour)
+        end_label(row[1], share.iloc[-1], shootdowns.iloc[-1], name, look.colour)
     row[0].set_ylabel("faults an access (dotted: first touches)")
     row[1].set_ylabel("shootdowns an access")
     row[1].set_yscale("symlog", linthresh=1e-5)
@@ -124,51 +128,3 @@ def eviction_threshold(frame: pd.DataFrame) -> Figure:
         axes.set_xlabel("threshold, share of the footprint")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     return figure
-
-
-def any_sweep(frame: pd.DataFrame, y: str = "miss_ratio") -> Figure:
-    """Draw one column of any sweep against the parameter that takes most values.
-
-    A source has a style of line, a configuration a colour.
-    """
-    require(frame, ["source", y])
-    x = max(_varying(frame), key=lambda name: frame[name].nunique(), default="threshold_bytes")
-    others = [name for name in _varying(frame) if name != x]
-    figure, ((axes,),) = new_figure(f"{y} against {x}", 1, 1, 9, 4.4)
-    lines: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(["source", *others], sort=False))
-    sources, kinds = (
-        list(dict.fromkeys(part)) for part in ([k[0] for k, _ in lines], [k[1:] for k, _ in lines])
-    )
-    for key, rows in lines:
-        line = rows.sort_values(x)
-        lap, place = divmod(kinds.index(key[1:]), len(COLOURS))
-        style, marker = _STYLES[(sources.index(key[0]) + lap) % len(_STYLES)]
-        axes.plot(line[x], line[y], ls=style, marker=marker, color=COLOURS[place],
-                  label=_key(key, others))  # fmt: skip
-    if x.endswith("_bytes"):
-        bytes_axis(axes, "x", x)
-    else:
-        axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    if len(lines) <= 12:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    return figure
-
-
-def _varying(frame: pd.DataFrame) -> list[str]:
-    last = frame.columns.get_loc("accesses") if "accesses" in frame else len(frame.columns)
-    skipped = {"source", "evidence", "n_events", "footprint_bytes", "vmemmap_bytes"}
-    names = [name for name in frame.columns[: int(str(last))] if name not in skipped]
-    varying = [name for name in names if frame[name].nunique() > 1]
-    shares = [
-        name for name in varying if name.startswith("threshold_") and name != "threshold_bytes"
-    ]
-    return [name for name in varying if not (shares and name == "threshold_bytes")]
-
-
-def _key(key: object, others: list[str]) -> str:
-    values = key if isinstance(key, tuple) else (key,)
-    texts = [str(values[0])]
-    for name, value in zip(others, values[1:], strict=True):
-        texts.append(f"{name} {short_bytes(value) if name.endswith('_bytes') else value}")
-    return ", ".join(texts)

@@ -43,10 +43,11 @@ def rows_of(
     for index, result in replays:
         point, granule = region.points[index], result.params.granule_bytes
         footprint = region.footprints.get(granule, result.cold_faults * granule)
-        yield point, _row(region.trace, point, footprint, result)
+        yield point, row_of(region.trace, point, footprint, result)
 
 
-def _row(trace: Replayable, point: Point, footprint: int, result: Result) -> Row:
+def row_of(trace: Replayable, point: Point, footprint: int, result: Result) -> Row:
+    """Return what a point counted, by the names of a frame's columns."""
     params = result.params
     return {
         "source": trace.name,

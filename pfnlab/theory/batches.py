@@ -55,7 +55,7 @@ def cost_per_reference(
 def best_batch_estimate(
     probabilities: npt.ArrayLike, capacity: int, *, fault_ns: float, pass_ns: float
 ) -> float:
-    """Return the best batch to first order, sqrt(2 M c_s / (c_f |dM/dC|)), from 1 to `capacity`.
+    """Return the best batch to first order, ``sqrt(2 M c_s / (c_f |dM/dC|))``, up to `capacity`.
 
     Arguments and errors are those of `cost_per_reference`. A fault that takes no time makes the
     largest batch the best.

@@ -1,0 +1,88 @@
+"""The source that the explorer looks at: its box with suggestions, and its trace, opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+
+from pfnlab.errors import ParameterError
+from pfnlab.named import find_source
+from pfnlab.params import Params
+from pfnlab.replayable import Replayable
+from pfnlab.studies.exploring import Exploration
+from pfnlab.trace import Trace
+from pfnlab.widgets.controls import STYLE, WIDE, classed
+
+#: Where a trace lies in the region: at its own pfns, or laid into it area by area.
+PLACEMENTS = ("own", "packed", "spread")
+#: Fields that decide how a workload is drawn, or where a trace is placed.
+_PLACING = ("region_bytes", "first_pfn", "page_bytes", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What has to be replayed: the source's text, its placement and the parameters."""
+
+    source: str
+    placement: str
+    params: Params
+
+
+class Opened:
+    """The source that is looked at, opened and drawn once for as long as it stays."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._source: Any = None
+        self._placed: tuple[Any, Exploration] | None = None
+
+    def exploration(self, asked: Asked) -> Exploration:
+        """Return what looks at a source; what is on disk is read when another source is asked."""
+        if asked.source != self._text or self._source is None:
+            self._source, self._text = find_source(asked.source), asked.source
+            self._placed = None
+        key = (asked.placement, *(getattr(asked.params, name) for name in _PLACING))
+        placed = self._placed
+        if placed is None or placed[0] != key:
+            placed = self._placed = key, Exploration(self._trace(asked))
+        return placed[1]
+
+    def _trace(self, asked: Asked) -> Replayable:
+        if asked.placement == "own":
+            trace: Replayable = self._source.trace(asked.params)
+            return trace
+        if not isinstance(self._source, Trace):
+            requirement = "must be own for what is no trace in memory"
+            raise ParameterError("placement", asked.placement, requirement)
+        params = asked.params
+        how: Any = asked.placement  # one of PLACEMENTS
+        return self._source.placed(params.region_bytes, how, first_pfn=params.first_pfn)
+
+
+class SourceBox:
+    """A box with suggestions: any trace file or workload."""
+
+    def __init__(self, known: list[str], value: str) -> None:
+        self.box = ipywidgets.Combobox(
+            value=value, options=known, description="source", continuous_update=False,
+            tooltip="a trace file, or a workload such as zipf:alpha=0.5,n_events=1000000",
+            style=STYLE, layout=ipywidgets.Layout(width=WIDE),
+        )  # fmt: skip
+        self.row = self.box
+        classed(self.row, "source")
+
+    @property
+    def value(self) -> str:
+        """The text."""
+        return str(self.box.value)
+
+    def move(self, value: str) -> None:
+        """Take another text."""
+        self.box.value = value
+
+    def watch(self, moved: Callable[[], None], refused: Callable[[str], None]) -> None:
+        """Call `moved` whenever another text is entered."""
+        self.box.observe(lambda change: moved(), names="value")

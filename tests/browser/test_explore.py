@@ -1,0 +1,115 @@
+"""The explorer by keyboard alone: each control, its text box, and what the pictures make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import pfnlab
+from tests.browser.conftest import Opening
+from tests.browser.copies import SMALL
+from tests.browser.driving import MESSAGE, Notebook
+
+PICTURES = ("timeline", "curve", "time", "residency")
+SOURCE = "block_io:20000"
+#: What a control needs in another's box to change anything.
+NEEDS = {
+    "reserve_granules": ("source", "gup_fast:20000"),  # atomic callers
+    "full_flush_refill": ("flush_ceiling_pages", "8"),  # full flushes; a chunk is 16 pages
+}
+#: What only the alternatives cost, which are not in the pictures.
+IDLE = {"device_latency"}
+#: A source is typed, and a region moves others.
+NO_WAY_BACK = ("source", "region")
+#: Presses of Tab for each control, at most: a slider, its box, and what is between.
+TABS = 3
+
+
+@pytest.fixture(scope="module")
+def explorer(opening: Opening) -> Iterator[Notebook]:
+    with opening("explore", source=SOURCE, flush_ceiling_pages=16) as notebook:
+        assert notebook.run_all() == []
+        notebook.settle()
+        yield notebook
+        assert notebook.errors() == []
+        assert notebook.complaints == []
+
+
+def test_four_pictures_are_shown(explorer: Notebook) -> None:
+    for name in PICTURES:
+        assert explorer.png(name).startswith(b"\x89PNG"), name
+
+
+def test_tab_reaches_every_control_in_order(explorer: Notebook) -> None:
+    reached: list[str] = []
+    for name in explorer.controls():
+        if name not in reached:  # on a tab that was not open yet
+            explorer.reveal(name)
+            visible = [n for n in explorer.controls() if explorer.handle(n).is_visible()]
+            explorer.handle(visible[0]).focus()
+            found = [visible[0], *(explorer.tab() for _ in range(TABS * len(visible)))]
+            assert list(filter(None, dict.fromkeys(found))) == visible
+            reached += visible
+    assert {*reached} == {*explorer.controls()}
+
+
+def test_every_control_changes_a_picture_and_changes_it_back(
+    explorer: Notebook, small: str
+) -> None:
+    idle, changed = set[str](), set[str]()
+    needs = {"placement": ("source", small), "first_pfn": ("source", small), **NEEDS}
+    for name in explorer.controls():
+        if name in NO_WAY_BACK:
+            continue
+        other, text = needs.get(name, ("source", SOURCE))
+        before = explorer.typed(other)
+        if text != before:
+            explorer.enter(other, text)
+        start = explorer.fingerprints()
+        with explorer.nudged(name) as those:
+            changed |= those
+            if not those:
+                idle.add(name)
+        assert explorer.fingerprints() == start, f"{name}: moved back, but other pictures"
+        if text != before:
+            explorer.enter(other, before)
+    assert (idle, changed) == (IDLE, {*PICTURES})
+
+
+def test_a_region_moves_what_belongs_to_it(explorer: Notebook) -> None:
+    before = explorer.typed("region_bytes")
+    explorer.press("region", "Space")
+    for key in ("ArrowDown", "Enter"):
+        explorer.press("region", key)
+    explorer.settle()
+    assert explorer.typed("region_bytes") == "1TiB"
+    explorer.enter("region_bytes", before)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("chunk_bytes", "3KiB"), ("chunk_bytes", "much"), ("threshold_bytes", "1KiB")],
+)
+def test_a_wrong_value_is_refused_in_the_words_of_the_library(
+    explorer: Notebook, name: str, text: str
+) -> None:
+    with pytest.raises(pfnlab.ParameterError) as refusal:
+        pfnlab.Params(**SMALL).replace(**{name: text})
+    before, value = explorer.fingerprints(), explorer.typed(name)
+    explorer.enter(name, text)
+    assert explorer.text(MESSAGE) == str(refusal.value)
+    assert explorer.fingerprints() == before
+    explorer.enter(name, value)
+    assert explorer.text(MESSAGE) == ""
+    assert explorer.fingerprints() == before
+
+
+def test_a_typed_size_is_the_slider_moved_there(explorer: Notebook) -> None:
+    before, value = explorer.fingerprints(), explorer.typed("chunk_bytes")
+    with explorer.nudged("chunk_bytes"):
+        by_slider = explorer.fingerprints()
+    explorer.enter("chunk_bytes", "128KiB")
+    assert explorer.fingerprints() == by_slider
+    explorer.enter("chunk_bytes", value)
+    assert explorer.fingerprints() == before
