@@ -55,7 +55,8 @@ def artists(picture: Figure, of: str) -> dict[int, Artist]:
 
 
 def texts(picture: Figure) -> list[Text]:
-    return [text for text in picture.axes[0].texts if text.get_text()]
+    found = [each for each in picture.findobj(Text) if isinstance(each, Text)]
+    return [text for text in found if text.get_text() and text.axes in (None, picture.axes[0])]
 
 
 def height(artist: Artist) -> float:
@@ -225,24 +226,13 @@ def test_texts_can_be_read_and_do_not_overlap(source: str, changes: dict[str, An
     for event in range(len(frame)):
         picture = figures.scene(frame, event)
         FigureCanvasAgg(picture)
-        shown = drawn_texts(picture)
+        shown = [(text, text.get_window_extent()) for text in texts(picture)]
         for text, extent in shown:
             assert float(text.get_fontsize()) >= 8
             assert picture.bbox.x0 <= extent.x0 < extent.x1 <= picture.bbox.x1, text
             assert picture.bbox.y0 <= extent.y0 < extent.y1 <= picture.bbox.y1, text
         for (one, its), (other, others) in combinations(shown, 2):
             assert not its.overlaps(others), (event, one, other)
-
-
-def drawn_texts(picture: Figure) -> list[tuple[Text, Any]]:
-    """Texts and where they are, but for those below the box of a granule."""
-    boxes = [each.get_window_extent() for each in picture.axes[0].patches if each.zorder >= 1]
-    some = [(text, text.get_window_extent()) for text in texts(picture)]
-    return [
-        (text, extent)
-        for text, extent in some
-        if text.zorder >= 1 or not any(box.contains(*extent.p0) for box in boxes)
-    ]
 
 
 def test_the_live_picture_is_the_figure(story: pd.DataFrame) -> None:

@@ -12,9 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
-from pfnlab.figures.drawing import GREY, INK
+from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
 from pfnlab.figures.stage import brush, cpus, order, strip, vmemmap
 from pfnlab.figures.stage.moments import Kind, Moment, Tale, tale_of
 from pfnlab.figures.stage.telling import asked, told
@@ -24,12 +25,12 @@ _DPI = 100
 KEPT = 256
 _LINE_CHARACTERS = 112
 _BADGES: dict[Kind, tuple[str, str]] = {
-    "refusal": ("REFUSED", brush.ALARM),
-    "skip": ("PIN SKIPPED", brush.PIN),
-    "eviction": ("EVICTION", brush.ALARM),
+    "refusal": ("REFUSED", ILLEGAL),
+    "skip": ("PIN SKIPPED", PIN),
+    "eviction": ("EVICTION", ILLEGAL),
     "fault": ("FAULT", INK),
     "hit": ("HIT", GREY),
-    "put": ("PUT", brush.PIN),
+    "put": ("PUT", PIN),
 }
 
 
@@ -53,53 +54,57 @@ def scene(frame: pd.DataFrame, event: int) -> Figure:
     tale = tale_of(frame)
     moment = tale.at(event)
     axes = brush.new_axes(_DPI)
-    _draw_still(axes, tale)
+    _draw_still(axes, tale, vmemmap.drawn_granules(moment))
     _draw_moment(axes, tale, moment)
     return axes.figure  # type: ignore[return-value]  # it is no subfigure
 
 
-def _draw_still(axes: Axes, tale: Tale) -> None:
-    """Draw what is the same for all events."""
+def _draw_still(axes: Axes, tale: Tale, covered: frozenset[int] = frozenset()) -> None:
+    """Draw what is the same for all events, but for granules that will be drawn over."""
     setting = tale.setting
     sizes = f"{setting.chunk_granules} granules, {setting.granule_pfns} pages each"
     brush.heading(axes, cpus.LEFT, 54.6, "CPUs")
     brush.heading(axes, vmemmap.LEFT, 54.6, f"vmemmap: chunks of {sizes}")
     brush.heading(axes, order.LEFT, 54.6, order.title(tale))
-    vmemmap.draw_names(axes, tale)
+    vmemmap.draw_names(axes, tale, covered)
     order.draw_ends(axes, tale)
     strip.draw_lanes(axes, tale)
 
 
-def _draw_moment(axes: Axes, tale: Tale, moment: Moment) -> None:
-    """Draw what belongs to one event."""
-    _banner(axes, tale, moment)
+def _draw_moment(axes: Axes, tale: Tale, moment: Moment) -> Text:
+    """Draw what belongs to one event, and return the title, which is not in the axes."""
+    title = _banner(axes, tale, moment)
     cpus.draw_cpus(axes, tale, moment)
     vmemmap.draw_vmemmap(axes, tale, moment)
     _request(axes, tale, moment)
     order.draw_order(axes, tale, moment)
     _reserve(axes, tale, moment)
     strip.draw_strip(axes, tale, moment)
+    return title
 
 
-def _banner(axes: Axes, tale: Tale, moment: Moment) -> None:
-    """Write who asked for what, and what came of it."""
+def _banner(axes: Axes, tale: Tale, moment: Moment) -> Text:
+    """Write who asked for what, and, as the title of the figure, what came of it."""
     text, colour = next(look for kind, look in _BADGES.items() if kind in moment.kinds)
-    brush.pill(axes, 2, 61.9, 14, 3.0, facecolor=colour)
-    brush.words(axes, 9, 63.4, text, ha="center", color="white", fontweight="bold",
+    brush.pill(axes, 2, 61.9, 14, 3.0, facecolor=brush.tint(colour, 0.12), edgecolor=colour, lw=2)
+    brush.words(axes, 9, 63.4, text, ha="center", color=colour, fontweight="bold",
                 fontsize=brush.PLAIN)  # fmt: skip
     brush.words(axes, 17.5, 63.4, f"event {moment.event}: {asked(moment)}", fontweight="bold",
                 fontsize=brush.LARGE)  # fmt: skip
     source = f"{tale.setting.source} ({tale.setting.evidence})"
     brush.words(axes, brush.WIDTH - 2, 63.4, source, ha="right", color=GREY)
     lines = textwrap.wrap(told(moment, tale.setting), _LINE_CHARACTERS)
-    brush.words(axes, 2, 60.9, "\n".join(lines), va="top", fontsize=brush.PLAIN, linespacing=1.3)
+    look: brush.Look = {"ha": "left", "va": "top", "fontsize": brush.PLAIN, "linespacing": 1.3}
+    place = {"x": 2 / brush.WIDTH, "y": 60.9 / brush.HEIGHT}
+    title: Text = axes.figure.suptitle("\n".join(lines), **place, **look, color=INK)
+    return title
 
 
 def _request(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw the way from the caller to the chunk it asks for."""
     start = (cpus.RIGHT + 0.4, cpus.middle(tale, moment))
     end = (vmemmap.LEFT - 0.3, vmemmap.row_of(tale, moment.chunk))
-    colour = brush.ALARM if moment.refused else INK
+    colour = ILLEGAL if moment.refused else INK
     brush.arrow(axes, start, end, color=colour)
     if moment.refused:
         brush.cross(axes, (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, 1.2, lw=3)
@@ -173,9 +178,9 @@ class Film:
         """Draw what moves over what stays, and take it away again."""
         self._canvas.restore_region(self._still)
         stays = {*self._axes.get_children()}
-        _draw_moment(self._axes, self._tale, moment)
+        title = _draw_moment(self._axes, self._tale, moment)
         moving = [artist for artist in self._axes.get_children() if artist not in stays]
-        for artist in sorted(moving, key=lambda artist: artist.zorder):
+        for artist in sorted([*moving, title], key=lambda artist: artist.zorder):
             self._axes.draw_artist(artist)
         for artist in moving:
             artist.remove()
@@ -190,5 +195,6 @@ def _encoded(pixels: npt.NDArray[np.uint8]) -> bytes:
     """
     buffer = io.BytesIO()
     picture = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE)
+    picture.putpalette([255 if level > 252 else level for level in picture.getpalette() or []])
     picture.save(buffer, "png", compress_level=1)
     return buffer.getvalue()

@@ -15,13 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from pfnlab.figures.drawing import COLOURS, INK
+from pfnlab.figures.palette import COLOURS, ILLEGAL, INK
 
 #: Tenths of an inch. As wide as JupyterLab shows unscaled beside its file list, 1280 pixels wide.
 WIDTH, HEIGHT = 84.0, 66.0
-#: No chunk has these.
-ALARM, PIN, NOW = "#B00020", "#6A3D9A", "#FFF0A8"
-PALE, LINE = "#B8B8B8", "#DDDDDD"
+#: What happens now, and what only parts the rest.
+NOW, LINE = "#FFF0A8", "#DDDDDD"
 SMALL, PLAIN, LARGE = 8.0, 9.0, 11.0
 
 Look = dict[str, Any]
@@ -29,7 +28,7 @@ _BOX: Look = {"facecolor": "white", "edgecolor": LINE, "lw": 1.0}
 _PILL: Look = _BOX | {"edgecolor": "none"}
 _WORDS: Look = {"fontsize": SMALL, "color": INK, "ha": "left", "va": "center"}
 _ARROW: Look = {"arrowstyle": "-|>", "mutation_scale": 11, "color": INK, "lw": 1.6}
-_CROSS: Look = {"color": ALARM, "lw": 2.2, "solid_capstyle": "round"}
+_CROSS: Look = {"color": ILLEGAL, "lw": 2.2, "solid_capstyle": "round"}
 
 
 def new_axes(dpi: int) -> Axes:

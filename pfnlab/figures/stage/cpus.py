@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from pfnlab.figures.drawing import GREY, INK
+from pfnlab.figures.palette import GREY, ILLEGAL, INK
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Setting, Tale
 
@@ -47,13 +47,13 @@ def middle(tale: Tale, moment: Moment) -> float:
 
 def _caller(axes: Axes, place: int, moment: Moment) -> None:
     y = _bottom(place)
-    edge = brush.ALARM if moment.refused else INK
+    edge = ILLEGAL if moment.refused else INK
     look = {"facecolor": brush.NOW, "edgecolor": edge, "lw": 2.2}
     brush.pill(axes, LEFT, y, RIGHT - LEFT, _HEIGHT, **look)
     brush.heading(axes, LEFT + 1, y + 4.9, f"CPU {moment.cpu}")
     brush.words(axes, LEFT + 1, y + 3.05, moment.op)
     context = "atomic: may not sleep" if moment.atomic else "can sleep"
-    colour = brush.ALARM if moment.atomic else INK
+    colour = ILLEGAL if moment.atomic else INK
     brush.words(axes, LEFT + 1, y + 1.35, context, color=colour)
 
 
@@ -61,12 +61,12 @@ def _other(axes: Axes, place: int, cpu: int, interrupted: bool) -> None:
     y = _bottom(place)
     look: brush.Look = {"edgecolor": brush.LINE}
     if interrupted:
-        look = {"facecolor": brush.tint(brush.ALARM, 0.16), "edgecolor": brush.ALARM, "lw": 1.8}
+        look = {"facecolor": brush.tint(ILLEGAL, 0.16), "edgecolor": ILLEGAL, "lw": 1.8}
     brush.pill(axes, LEFT, y, RIGHT - LEFT, _HEIGHT, **look)
     rise, colour = (4.9, INK) if interrupted else (3.2, GREY)
     brush.words(axes, LEFT + 1, y + rise, f"CPU {cpu}", fontsize=brush.PLAIN, color=colour)
     if interrupted:
-        brush.words(axes, LEFT + 1, y + 2.2, "IPI: flush the TLB", color=brush.ALARM,
+        brush.words(axes, LEFT + 1, y + 2.2, "IPI: flush the TLB", color=ILLEGAL,
                     fontweight="bold")  # fmt: skip
 
 
@@ -79,12 +79,12 @@ def _interrupts(axes: Axes, shown: list[int], caller: int) -> None:
             bulge = 1.2 + 0.8 * abs(place - caller)  # so that no two arrows lie on each other
             bend = bulge / abs(end - start) * (1 if end < start else -1)
             ends = (LEFT - 0.4, start), (LEFT - 0.3, end)
-            brush.arrow(axes, *ends, bend, color=brush.ALARM, gid=f"ipi-{cpu}")
+            brush.arrow(axes, *ends, bend, color=ILLEGAL, gid=f"ipi-{cpu}")
 
 
 def _more(axes: Axes, setting: Setting, n_shown: int, interrupted: bool) -> None:
     more = setting.n_cpus - n_shown
     if more > 0:
         told = ": an IPI to each" if interrupted else ""
-        colour = brush.ALARM if interrupted else GREY
+        colour = ILLEGAL if interrupted else GREY
         brush.words(axes, LEFT, _bottom(n_shown - 1) - 1.6, f"and {more} more{told}", color=colour)

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from pfnlab.figures.drawing import GREY, INK
+from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Held, Moment, Tale
 
@@ -43,11 +43,11 @@ def draw_order(axes: Axes, tale: Tale, moment: Moment) -> None:
     before, after = _places(tale, moment.before), _places(tale, moment.after)
     if moment.before.set_aside or moment.after.set_aside:
         middle = (_BEFORE + _AFTER + _WIDTH) / 2
-        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=brush.PIN)
+        brush.words(axes, middle, _BOTTOM - 1.0, "set aside: pinned", ha="center", color=PIN)
     for chunk, start in before.items():
         _link(axes, moment, chunk, start, after.get(chunk))
     for chunk, y in before.items():
-        edge = {"edgecolor": brush.ALARM, "lw": 1.6} if chunk in moment.evicted else {}
+        edge = {"edgecolor": ILLEGAL, "lw": 1.6} if chunk in moment.evicted else {}
         look = _edge(moment.before, chunk) | edge | {"gid": f"before-{chunk}"}
         _pill(axes, tale, _BEFORE, y, chunk, **look)
     for chunk, y in after.items():
@@ -85,18 +85,18 @@ def _moved(moment: Moment, chunk: int) -> bool:
 def _link(axes: Axes, moment: Moment, chunk: int, start: float, end: float | None) -> None:
     if end is None:
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        look: brush.Look = {"color": brush.ALARM, "bbox": ground}
+        look: brush.Look = {"color": ILLEGAL, "bbox": ground}
         brush.words(axes, _BEFORE + _WIDTH + 0.6, start, "× unmapped", **look)
         return
     aside = chunk in moment.skipped
     moved = chunk in moment.after.order and _moved(moment, chunk)
-    colour = brush.PIN if aside else INK if moved else brush.LINE
+    colour = PIN if aside else INK if moved else brush.LINE
     width = 2.0 if aside or moved else 1.2
     brush.line(axes, [_BEFORE + _WIDTH, _AFTER], [start, end], color=colour, lw=width, zorder=1)
 
 
 def _edge(held: Held, chunk: int) -> dict[str, Any]:
-    return {"edgecolor": brush.PIN, "ls": "--", "lw": 1.6} if chunk in held.set_aside else {}
+    return {"edgecolor": PIN, "ls": "--", "lw": 1.6} if chunk in held.set_aside else {}
 
 
 def _pill(axes: Axes, tale: Tale, x: float, y: float, chunk: int, **edge: Any) -> None:

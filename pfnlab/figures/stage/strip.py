@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from pfnlab.figures.drawing import GREY, INK
+from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Tale
 
@@ -24,10 +24,10 @@ class _Lane(NamedTuple):
 _LANES = (
     _Lane("hits", "hits", "|", INK),
     _Lane("faults", "faults", "o", INK),
-    _Lane("shootdowns", "shootdowns", "s", brush.ALARM),
-    _Lane("pinned skips", "pinned_skips", "D", brush.PIN),
-    _Lane("illegal faults", "atomic_faults", "X", brush.ALARM),
-    _Lane("PUTs", "puts", "v", brush.PIN),
+    _Lane("shootdowns", "shootdowns", "s", ILLEGAL),
+    _Lane("pinned skips", "pinned_skips", "D", PIN),
+    _Lane("illegal faults", "atomic_faults", "X", ILLEGAL),
+    _Lane("PUTs", "puts", "v", PIN),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from pfnlab.figures.drawing import INK
+from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Setting, Tale
 from pfnlab.units import short_bytes
@@ -16,21 +16,21 @@ _GAUGE, _GAUGE_HEIGHT = 17.2, 2.2
 _WORD = 5.8  # the widest word in a box
 
 
-def draw_names(axes: Axes, tale: Tale) -> None:
+def draw_names(axes: Axes, tale: Tale, covered: frozenset[int]) -> None:
     """Draw what stays: a name for each chunk, granules that are not resident, the threshold."""
     for chunk in tale.chunks:
         y = row_of(tale, chunk)
         brush.pill(axes, LEFT, y - 1.1, 5.8, 2.2, facecolor=brush.tint(brush.colour_of(chunk)))
         brush.words(axes, LEFT + 2.9, y, f"chunk {chunk}", ha="center")
         for granule in _granules(tale.setting, chunk):
-            brush.box(axes, *_place(tale, granule), zorder=0.5)
-            look: brush.Look = {"ha": "center", "color": brush.PALE, "zorder": 0.6}
-            brush.words(axes, *_centre(tale, granule), str(granule), **look)
+            if granule not in covered:
+                brush.box(axes, *_place(tale, granule))
+                brush.words(axes, *_centre(tale, granule), str(granule), ha="center", color=GREY)
     setting = tale.setting
     x = _BOXES + setting.threshold_granules * _cell(tale)
-    brush.line(axes, [x, x], [_GAUGE - 0.6, _GAUGE + _GAUGE_HEIGHT + 0.6], color=brush.ALARM, lw=2)
+    brush.line(axes, [x, x], [_GAUGE - 0.6, _GAUGE + _GAUGE_HEIGHT + 0.6], color=ILLEGAL, lw=2)
     text = f"threshold {short_bytes(setting.threshold_bytes)}"
-    brush.words(axes, x, _GAUGE - 1.6, text, color=brush.ALARM, ha="center")
+    brush.words(axes, x, _GAUGE - 1.6, text, color=ILLEGAL, ha="center")
 
 
 def row_of(tale: Tale, chunk: int) -> float:
@@ -61,10 +61,15 @@ def _centre(tale: Tale, granule: int) -> tuple[float, float]:
     return x + width / 2, y + height / 2
 
 
+def drawn_granules(moment: Moment) -> frozenset[int]:
+    """Return the granules that an event draws: what is or was resident, and what it asks for."""
+    return moment.before.resident | moment.after.resident | {moment.granule}
+
+
 def draw_vmemmap(axes: Axes, tale: Tale, moment: Moment) -> None:
     """Draw the granules that are or were resident, every pin, and the resident bytes."""
     _translation(axes, tale.setting, moment)
-    for granule in sorted(moment.before.resident | moment.after.resident | {moment.granule}):
+    for granule in sorted(drawn_granules(moment)):
         _granule(axes, tale, moment, granule)
     for chunk in tale.chunks:
         _note(axes, tale, moment, chunk)
@@ -92,9 +97,9 @@ def _granule(axes: Axes, tale: Tale, moment: Moment, granule: int) -> None:
     if resident:
         look = {"facecolor": brush.tint(colour), "gid": f"resident-{granule}"}
     if granule in moment.unmapped:
-        look |= {"edgecolor": brush.ALARM, "ls": "--", "lw": 1.4}
+        look |= {"edgecolor": ILLEGAL, "ls": "--", "lw": 1.4}
     if granule == moment.granule:
-        look |= {"edgecolor": brush.ALARM if moment.refused else INK, "lw": 2.8, "zorder": 2}
+        look |= {"edgecolor": ILLEGAL if moment.refused else INK, "lw": 2.8, "zorder": 2}
     brush.box(axes, *_place(tale, granule), **look)
     _named(axes, tale, moment, granule)
 
@@ -110,19 +115,19 @@ def _named(axes: Axes, tale: Tale, moment: Moment, granule: int) -> None:
     if roomy:
         look = {"color": colour, "fontweight": "bold", "zorder": 4}
         brush.words(axes, x, y - 0.23 * height, word, ha="center", **look)
-    elif colour == brush.ALARM:
+    elif colour == ILLEGAL:
         brush.cross(axes, x, y, min(width, height) / 3, zorder=3)
 
 
 def _happens(moment: Moment, granule: int) -> tuple[str, str]:
     if granule in moment.unmapped:
-        return "× unmap", brush.ALARM
+        return "× unmap", ILLEGAL
     if granule != moment.granule:
         return "", INK
     if moment.refused:
-        return "refused", brush.ALARM
+        return "refused", ILLEGAL
     if moment.op == "PUT":
-        return "put", brush.PIN
+        return "put", PIN
     return ("populate", INK) if moment.populated else ("hit", INK)
 
 
@@ -138,7 +143,7 @@ def _note(axes: Axes, tale: Tale, moment: Moment, chunk: int) -> None:
     for place, note in enumerate(notes):
         height = y + (0.85 - 1.7 * place if len(notes) > 1 else 0)
         strong = "bold" if note == "skipped" else "normal"
-        brush.words(axes, _RIGHT + 0.4, height, note, color=brush.PIN, fontweight=strong)
+        brush.words(axes, _RIGHT + 0.4, height, note, color=PIN, fontweight=strong)
 
 
 def _gauge(axes: Axes, tale: Tale, moment: Moment) -> None:
