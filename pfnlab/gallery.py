@@ -14,8 +14,10 @@ from pfnlab import figures, notebooks
 from pfnlab.advice import advise
 from pfnlab.chapters import CHAPTERS
 from pfnlab.formats import load
+from pfnlab.params import Params
 from pfnlab.portrait import portrait
 from pfnlab.studies import simulated
+from pfnlab.studies.exploring import explore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 FOLDER = notebooks.ROOT / "docs"
 _TRACE, _ADVISED = "data/traces/pgbench.parquet", "data/traces/sqlite.parquet"
 _MEASURED = ("agreement", "predicted_times", "shared_faults", "tlb_ipis")
+_EXPLORED = Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)
+_EVENT = 17  # of the toy of notebook 00: all that can happen in a fault happens
 #: Enough of `pfnlab.advice.GRID` to see a front.
 _GRID: Mapping[str, Any] = MappingProxyType(
     {
@@ -64,6 +68,7 @@ class Entry:
     name: str
     draw: Callable[[Path], Figure]
     call: str
+    title: str = ""  # of a drawing that has none
 
 
 def entries() -> Iterator[Entry]:
@@ -86,6 +91,19 @@ def entries() -> Iterator[Entry]:
         "heat_map",
         lambda results: figures.heat_map(portrait(load(notebooks.ROOT / _TRACE))),
         f'picture = figures.heat_map(portrait(pfnlab.load("{_TRACE}")))',
+    )
+    yield Entry(
+        "exploration",
+        lambda results: figures.exploration(explore(load(notebooks.ROOT / _ADVISED), _EXPLORED)),
+        'params = pfnlab.Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)\n'
+        f'seen = pfnlab.explore(pfnlab.load("{_ADVISED}"), params)\n'
+        "picture = figures.exploration(seen)",
+    )
+    yield Entry(
+        "scene",
+        lambda results: figures.scene(pd.read_parquet(results / "00_model.parquet"), _EVENT),
+        f'picture = figures.scene(pd.read_parquet("results/00_model.parquet"), {_EVENT})',
+        "A pinned chunk is passed over, and every other CPU flushes what is unmapped instead",
     )
 
 
@@ -121,7 +139,7 @@ def write(results: Path, folder: Path = FOLDER) -> Path:
     for entry in entries():
         picture = entry.draw(results)
         (pictures / f"{entry.name}.png").write_bytes(figures.png(picture))
-        parts.append(_part(entry, " ".join(picture.get_suptitle().split())))
+        parts.append(_part(entry, entry.title or " ".join(picture.get_suptitle().split())))
     page = folder / "gallery.md"
     page.write_text("\n".join(parts))
     return page

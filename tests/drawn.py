@@ -212,9 +212,15 @@ def drawn_colours(artist: Artist) -> list[tuple[float, ...]]:
         return [to_rgba(colour, alpha) for colour in drawn if colour != "none"]
     if isinstance(artist, PathCollection | PolyCollection):
         return [(*row,) for row in np.atleast_2d(np.asarray(artist.get_facecolor()))]
-    if isinstance(artist, Patch) and (alpha is None or alpha >= _TINT):
+    if isinstance(artist, Patch) and (alpha is None or alpha >= _TINT) and has_area(artist):
         return [to_rgba(artist.get_facecolor())]
     return []
+
+
+def has_area(patch: Patch) -> bool:
+    """Whether anything is seen of it: a bar of nothing has a colour, too."""
+    x0, y0, x1, y1 = box_of(patch)
+    return min(x1 - x0, y1 - y0) >= 1
 
 
 def on_white(colour: tuple[float, ...]) -> str:

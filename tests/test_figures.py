@@ -42,7 +42,6 @@ DRAWN: dict[str, Callable[[Frames], Figure]] = {
     "pins": lambda frames: figures.pins(frames["07_pins"]),
     "reality": lambda frames: figures.reality(frames["10_reality_check"]),
     "region_size": lambda frames: figures.region_size(frames["02_region_size"]),
-    "scene": lambda frames: figures.scene(frames["00_model"], 17),
     "schemes": lambda frames: figures.schemes(frames["01_static_cost"]),
     "shootdowns": lambda frames: figures.shootdowns(frames["05_shootdowns"]),
 }
@@ -61,6 +60,8 @@ OF_FRAMES: dict[str, tuple[Callable[[pd.DataFrame], Figure], str]] = {
     "schemes": (figures.schemes, "01_static_cost"),
     "shootdowns": (figures.shootdowns, "05_shootdowns"),
 }
+#: Stills of a film, and the film: drawings without axes or claim, tested by `tests.test_scenes`.
+DRAWINGS = {"Film", "scene"}
 MAX_PNG_BYTES = 150_000
 
 
@@ -113,7 +114,7 @@ def shown(image: Image.Image, colours: set[str]) -> bool:
 
 
 def test_every_public_figure_is_checked() -> None:
-    assert {*DRAWN} | {"Film", "pdf", "png", "svg"} == {*figures.__all__}
+    assert {*DRAWN} | DRAWINGS | {"pdf", "png", "svg"} == {*figures.__all__}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -218,7 +219,7 @@ def test_the_gallery_is_what_the_run_writes(results: Path, root: Path, tmp_path:
     page = gallery.write(results, tmp_path)
     assert page.read_text() == (root / "docs/gallery.md").read_text()
     names = {path.name for path in (tmp_path / "gallery").iterdir()}
-    assert names == {f"{name}.png" for name in DRAWN}
+    assert names == {f"{name}.png" for name in (*DRAWN, "scene")}
     assert names == {path.name for path in (root / "docs/gallery").iterdir()}
     for name in names:
         kept = (root / "docs/gallery" / name).read_bytes()

@@ -252,7 +252,7 @@ def test_the_live_picture_is_the_figure(story: pd.DataFrame) -> None:
         canvas = FigureCanvasAgg(picture)
         canvas.draw()  # type: ignore[no-untyped-call]
         still = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)  # type: ignore[no-untyped-call]
-        live = np.asarray(Image.open(io.BytesIO(film.png(event)))).astype(int)
+        live = np.asarray(Image.open(io.BytesIO(film.png(event))).convert("RGB")).astype(int)
         assert live.shape == still.shape
         assert (abs(live - still).max(axis=2) > 48).mean() < 1e-5  # it has 256 colours
 
@@ -347,6 +347,13 @@ def test_the_slider_shows_its_event(story: pd.DataFrame) -> None:
         player.slider.value = event
         assert player.picture.value == film.png(event)
     assert player.status.value == "event 31 of 31: fault, eviction"
+
+
+def test_what_the_browser_sends_of_slider_or_clock_is_shown(story: pd.DataFrame) -> None:
+    player, film = widgets.play(story), figures.Film(story)
+    for sender, event in (("clock", 9), ("slider", 9), ("slider", 4), ("clock", 4), ("clock", 5)):
+        getattr(player, sender).value = event
+        assert player.picture.value == film.png(event)
 
 
 def test_the_last_value_wins(story: pd.DataFrame) -> None:

@@ -219,6 +219,8 @@ class Residency(Panel):
     def __init__(self, figure: FigureBase) -> None:
         super().__init__(figure, "Resident descriptors: the darker, the more")
         self.low, self.high = axes_in(figure, 0.17, 0.71), axes_in(figure, 0.56, 0.32)
+        for axes in (self.low, self.high):
+            axes.grid(False)
         look = {"aspect": "auto", "cmap": "Blues", "vmin": 0, "vmax": 1, "origin": "lower"}
         self.images: list[AxesImage] = [
             self.moves(axes.imshow([[0.0]], interpolation="nearest", **look))  # type: ignore[arg-type]
@@ -234,6 +236,7 @@ class Residency(Panel):
         self.stamp.set_text(now.seen.status)
         two = beside is not None
         self.high.set_visible(two)
+        self.images[1].set_visible(two)  # one artist is painted also where its axes are not
         place_in(self.low, 0.17, 0.32 if two else 0.71)
         self.low.set_ylabel("place, now" if two else "place in the vmemmap", fontsize=PLAIN)
         self.high.set_ylabel("place, pinned" if two else "", fontsize=PLAIN)

@@ -19,6 +19,8 @@ from pfnlab.params import PARAMETERS
 #: Roles: what is drawn in black, what stands back, what is illegal, pinned, or a limit.
 INK, GREY, FAINT = "#222222", "#767676", "#e6e6e6"
 ILLEGAL, PIN, THRESHOLD = "#9E000C", "#6B2FF7", GREY
+#: Behind everything: what another setting is beside this one.
+BESIDE = "#C8D4E0"
 
 _BLUE, _VERMILION, _GREEN, _PINK = "#0072B2", "#DB3900", "#0CC06F", "#F077C4"
 _ORANGE, _SKY, _VIOLET, _BROWN = "#E69F00", "#42A7FF", "#332288", "#5C433A"

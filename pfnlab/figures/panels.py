@@ -21,7 +21,7 @@ from pfnlab.figures import palette
 
 SMALL, PLAIN = 8.5, 9.0
 #: What is pinned for comparison stands behind, in this.
-BESIDE = "#c8d4e0"
+BESIDE = palette.BESIDE
 _SHARES = (0.001, 0.002, 0.004, 0.01, 0.02, 0.04, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 _LEFT, _ACROSS = 0.205, 0.74
 #: Behind a text that lies on lines.

@@ -65,8 +65,10 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self.status = ipywidgets.HTML()
         self.status.add_class("pfnlab-status")
         self._pending: asyncio.TimerHandle | None = None
-        self.slider.observe(self._show, names="value")
-        self._show()
+        # Of the two that are linked the browser sends the other one first, 10 ms earlier.
+        self.slider.observe(self._moved, names="value")
+        self.clock.observe(self._moved, names="value")
+        self._show(0)
         super().__init__([self._transport(), self._jumps(), self.picture, self.status])
 
     def _transport(self) -> ipywidgets.HBox:
@@ -102,8 +104,12 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
     def _set_speed(self, change: Any) -> None:
         self.clock.interval = change["new"]
 
-    def _show(self, change: object = None) -> None:
-        event = self.slider.value
+    def _moved(self, change: Any) -> None:
+        if change["new"] != self._shown:
+            self._show(change["new"])
+
+    def _show(self, event: int) -> None:
+        self._shown = event
         self.picture.value = self.film.png(event)
         self.status.value = self._said(event)
         self._draw_ahead()
@@ -124,7 +130,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self._pending = loop.call_later(_PAUSE, self._draw_one)
 
     def _draw_one(self) -> None:
-        now, end = self.slider.value, len(self.film)
+        now, end = self._shown, len(self.film)
         later = range(now + 1, min(now + _AHEAD, end))
         earlier = range(now - 1, max(now - _AHEAD, -1), -1)
         missing = (event for event in (*later, *earlier) if not self.film.is_drawn(event))
