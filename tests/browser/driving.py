@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -71,6 +70,13 @@ SETTLED = """async () => {
 }"""
 FOCUSED = """() => document.activeElement.closest('.pfnlab-control')?.className
     .match(/pfnlab-control-(\\w+)/)?.[1] ?? ''"""
+FINGERPRINTS = """async selector => Object.fromEntries(await Promise.all(
+    Array.from(document.querySelectorAll(selector), async image => {
+        const bytes = await (await fetch(image.src)).arrayBuffer();
+        const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+        const hex = Array.from(hash, byte => byte.toString(16).padStart(2, '0')).join('');
+        return [image.className.split('-').at(-1), hex];
+    })))"""
 PIXELS = """async image => {
     const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
     return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
@@ -278,13 +284,8 @@ class Notebook:
 
     def fingerprints(self) -> dict[str, str]:
         """Return a hash of the content of each picture, by the end of its class."""
-        pictures = self.page.locator(f"img{PICTURE}").all()
-        return {
-            (picture.get_attribute("class") or "").rpartition("-")[2]: hashlib.sha256(
-                b64decode(picture.evaluate(PIXELS))
-            ).hexdigest()
-            for picture in pictures
-        }
+        found: dict[str, str] = self.page.evaluate(FINGERPRINTS, f"img{PICTURE}")
+        return found
 
     def text(self, selector: str) -> str:
         """Return the text of the first element that matches, in sight or not."""

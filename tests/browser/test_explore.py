@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,18 @@ def explorer(opening: Opening) -> Iterator[Notebook]:
         assert notebook.complaints == []
 
 
+@contextmanager
+def typed(explorer: Notebook, *texts: str) -> Iterator[None]:
+    """Type each text into the box of the control named before it, and what was there afterwards."""
+    boxes = dict(zip(texts[::2], texts[1::2], strict=True))
+    before = {name: explorer.typed(name) for name in boxes}
+    for name, text in boxes.items():
+        explorer.enter(name, text)
+    yield
+    for name in reversed(before):
+        explorer.enter(name, before[name])
+
+
 def test_four_pictures_are_shown(explorer: Notebook) -> None:
     for name in PICTURES:
         assert explorer.png(name).startswith(b"\x89PNG"), name
@@ -63,18 +76,13 @@ def test_every_control_changes_a_picture_and_changes_it_back(
     for name in explorer.controls():
         if name in NO_WAY_BACK:
             continue
-        other, text = needs.get(name, ("source", SOURCE))
-        before = explorer.typed(other)
-        if text != before:
-            explorer.enter(other, text)
-        start = explorer.fingerprints()
-        with explorer.nudged(name) as those:
-            changed |= those
-            if not those:
-                idle.add(name)
-        assert explorer.fingerprints() == start, f"{name}: moved back, but other pictures"
-        if text != before:
-            explorer.enter(other, before)
+        with typed(explorer, *needs.get(name, ())):
+            start = explorer.fingerprints()
+            with explorer.nudged(name) as those:
+                changed |= those
+                if not those:
+                    idle.add(name)
+            assert explorer.fingerprints() == start, f"{name}: moved back, but other pictures"
     assert (idle, changed) == (IDLE, {*PICTURES})
 
 
@@ -120,12 +128,8 @@ def test_a_notebook_in_another_folder_finds_the_traces_of_the_checkout(
     explorer: Notebook, root: Path
 ) -> None:
     assert not explorer.lab.root.is_relative_to(root)
-    before = {name: explorer.typed(name) for name in ("region_bytes", "source")}
     pictures = explorer.fingerprints()
-    explorer.enter("region_bytes", "1TiB")
-    explorer.enter("source", SHIPPED)
-    assert explorer.text(MESSAGE) == ""
-    assert explorer.fingerprints() != pictures
-    for name in reversed(before):
-        explorer.enter(name, before[name])
+    with typed(explorer, "region_bytes", "1TiB", "source", SHIPPED):
+        assert explorer.text(MESSAGE) == ""
+        assert explorer.fingerprints() != pictures
     assert explorer.fingerprints() == pictures
