@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from pfnlab.figures.drawing import COLOURS, GREY, INK, new_figure
+from pfnlab.figures import palette
+from pfnlab.figures.drawing import new_figure
+from pfnlab.figures.palette import COLOURS, GREY, INK
 from pfnlab.frames import require
 from pfnlab.units import short_bytes
 
-_FAULT, _ILLEGAL, _PIN = INK, "#B00020", "#6A3D9A"  # no chunk has these
+_FAULT, _ILLEGAL, _PIN = INK, palette.ILLEGAL, palette.PIN
 _HELD = ["resident", "order", "pinned", "set_aside"]
 _COUNTED = [
     "hits",
