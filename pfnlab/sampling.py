@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.geometry import Geometry
-from pfnlab.params import Params
+from pfnlab.memory import check_fits
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import COUNTERS, Result
 from pfnlab.trace import Trace
@@ -112,8 +113,12 @@ def touched_chunks(trace: Replayable, params: Params) -> Indices:
     ------
     TraceError
         If the trace's page size or one of its pfns is not the region's.
+    ParameterError
+        If a byte for each chunk of the region would not fit in memory.
     """
     geometry = Geometry.of(params)
+    region = PARAMETERS["region_bytes"].show(params.region_bytes)
+    check_fits(geometry.n_chunks, "region_bytes", region, "a sample of a trace")
     touched = np.zeros(geometry.n_chunks, np.bool_)
     for events in trace.pieces(params, _PIECE_EVENTS):
         touched[geometry.chunks_of(events.pfns)] = True

@@ -119,6 +119,9 @@ def test_few_events_or_none() -> None:
         assert seen.result == pfnlab.replay(trace, WHOLE)
         assert seen.columns["end"].iloc[-1] == n_events
         assert figures.exploration(pfnlab.explore(trace, WHOLE)).axes
+        assert seen.residency is not None
+        total = seen.residency.sum(axis=0) * WHOLE.granule_bytes
+        assert total.tolist() == seen.columns["resident_bytes"].tolist()
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_columns", 0), ("n_rows", -1), ("n_rows", 2.5)])

@@ -18,7 +18,8 @@ from pfnlab.geometry import Geometry
 from pfnlab.kernels import orders, s3fifo
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.portions import count_portions
-from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.memory import check_fits
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 
@@ -157,6 +158,9 @@ class _Places:
     def __init__(self, trace: Replayable, params: Params, n_rows: int) -> None:
         geometry = Geometry.of(params)
         of_chunk = params.chunk_bytes // params.granule_bytes
+        region = PARAMETERS["region_bytes"].show(params.region_bytes)
+        needed = geometry.n_granules // 64 + geometry.n_chunks
+        check_fits(needed, "region_bytes", region, "what is seen of a replay")
         touched = np.zeros(-(-geometry.n_granules // 64), np.bool_)
         chunks = np.zeros(geometry.n_chunks, np.bool_)
         for events in trace.pieces(params, _PIECE_EVENTS):
@@ -228,7 +232,9 @@ class _Course:
         run = self.run
         assert isinstance(run, Mechanism | Order)
         for column in np.flatnonzero(~self.seen):  # no event ended here
-            self.counts[column + 1], self.maps[column] = self.counts[column], self.maps[column - 1]
+            self.counts[column + 1] = self.counts[column]
+            if column:  # before the first event nothing is resident
+                self.maps[column] = self.maps[column - 1]
         (result,) = run.results()
         is_mechanism = isinstance(run, Mechanism)
         ever = self.places.count(run.state.ever) if is_mechanism else self.places.n_chunks

@@ -72,7 +72,7 @@ class Course(Panel):
         """Show two lines over the events, and the threshold."""
         self.stamp.set_text(now.seen.status)
         n_events = now.seen.timeline.n_events
-        mine, theirs = _course(now), _course(beside)
+        mine, theirs = _course(now, n_events), _course(beside, n_events)
         lines = (self.fault_line, self.level_line, *self.behind)
         for line, course in zip(lines, (*mine, *theirs), strict=True):
             line.set_data(*course)
@@ -310,13 +310,14 @@ def claim(now: Shown) -> str:
     )
 
 
-def _course(shown: Shown | None) -> list[tuple[Any, Any]]:
-    """Return x and y of faults an access, and of resident bytes."""
+def _course(shown: Shown | None, n_events: int) -> list[tuple[Any, Any]]:
+    """Return x and y of faults an access, and of resident bytes, over as many events."""
     if shown is None:
         return [([], []), ([], [])]
     columns = shown.seen.timeline.columns
     shares = (columns["faults"] / columns["accesses"].clip(lower=1)).to_numpy()
-    end = columns["end"].to_numpy()
+    # Another trace is laid over this one from its beginning to its end.
+    end = columns["end"].to_numpy() * (n_events / max(shown.seen.timeline.n_events, 1))
     return [steps_of(shares, end), (end, columns["resident_bytes"].to_numpy())]
 
 

@@ -68,7 +68,11 @@ class LiveFigure:
             self._canvas.draw()  # type: ignore[no-untyped-call]
             self._behind = self._canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[no-untyped-call]
             self._looks = looks
-        shown = [each for each in self._moving if each.get_visible() and each.axes is not None]
+        shown = [
+            each
+            for each in self._moving
+            if each.get_visible() and each.axes is not None and each.axes.get_visible()
+        ]
         for artist in shown:
             if isinstance(artist, Text) and artist.get_text():
                 self._render(artist)

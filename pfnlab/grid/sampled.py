@@ -48,27 +48,28 @@ class Held:
 
     def sample(self, region: Drawn) -> Sample | None:
         """Return a sample that serves all points of a region; None if one would tell nothing."""
-        largest = max(params.chunk_bytes for params in region.configurations)
-        unit = region.configurations[0].replace(
-            chunk_bytes=largest, threshold_bytes=largest, granule_bytes=4096,
-            policy="lra", batch_chunks=1,
-        )  # fmt: skip
-        touched_key = (id(region.trace), largest)
-        if touched_key not in self._kept:
-            self._keep(touched_key, sampling.touched_chunks(region.trace, unit))
-        touched = self._kept[touched_key]
+        trace = region.trace
+        largest = max(region.configurations, key=_chunk_pages)
+        unit = largest.replace(threshold_bytes=largest.chunk_bytes, policy="lra", batch_chunks=1)
+        at = (id(trace), _chunk_pages(unit))
+        if at not in self._kept:  # with the trace, so that no other gets its id
+            self._keep(at, (trace, sampling.touched_chunks(trace, unit)))
+        _, touched = self._kept[at]
         divisor = min(
-            sampling.divisor(region.trace, params, len(touched)) for params in region.configurations
+            sampling.divisor(trace, params, len(touched)) for params in region.configurations
         )
-        key = (*touched_key, divisor)
-        if divisor > 1 and key not in self._kept:
-            self._keep(key, sampling.sampled(region.trace, unit, touched, divisor))
-        return self._kept[key] if divisor > 1 else None
+        if divisor == 1:
+            return None
+        key = (*at, divisor)
+        if key not in self._kept:
+            self._keep(key, (trace, sampling.sampled(trace, unit, touched, divisor)))
+        sample: Sample = self._kept[key][1]
+        return sample
 
     def _keep(self, key: Any, found: Any) -> None:
         self._kept[key] = found
         if len(self._kept) > _MOST_KEPT:
-            self._kept.clear()  # all, for a trace's samples are known by the trace that is kept
+            self._kept.clear()
             self._kept[key] = found
 
 
@@ -110,6 +111,10 @@ class SampledSweep:
         ]
         rows = [row for _, row in sorted(found, key=lambda pair: pair[0].index)]
         return priced(pd.DataFrame(rows), costs_of(costs))
+
+
+def _chunk_pages(params: Params) -> int:
+    return params.chunk_bytes // params.descriptor_bytes
 
 
 def _estimated(region: Drawn, sample: Sample) -> Iterator[tuple[Point, Row]]:

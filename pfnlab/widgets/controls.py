@@ -5,6 +5,7 @@ A number has a slider, a key press a step, and a text box that takes whatever th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,9 +18,10 @@ from pfnlab.presets import Figure
 
 STYLE = {"description_width": "130px"}
 #: Three controls go beside each other under two pictures of the explorer.
-WIDE, _SLIDER, _BOX = "268px", "196px", "70px"
+WIDE, _BOX = "268px", "78px"
 #: Steps of a cost's slider either side of where it starts, two to a doubling.
-_COST_STEPS = 8
+_STEPS = 8
+_IN_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class Control(Protocol):
@@ -94,13 +96,13 @@ class Number:
         self.slider = ipywidgets.SelectionSlider(
             options=self._options([*steps, value]), value=value, description=name, tooltip=help,
             readout=False, continuous_update=True, style=STYLE,
-            layout=ipywidgets.Layout(width=_SLIDER),
+            layout=ipywidgets.Layout(flex="1 1 0%", width="auto", min_width="0"),
         )  # fmt: skip
         self.box = ipywidgets.Text(
             value=show(value), continuous_update=False, tooltip=f"{name}: {help}",
-            layout=ipywidgets.Layout(width=_BOX),
+            layout=ipywidgets.Layout(flex=f"0 0 {_BOX}", width=_BOX),
         )  # fmt: skip
-        self.row = ipywidgets.HBox([self.slider, self.box])
+        self.row = ipywidgets.HBox([self.slider, self.box], layout=ipywidgets.Layout(width=WIDE))
         classed(self.row, name)
 
     def _options(self, values: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -121,6 +123,10 @@ class Number:
         self.box.value = self._show(value)
         self._quiet = False
 
+    def describe(self, help: str) -> None:
+        """Say something else when pointed at."""
+        self.slider.tooltip = help
+
     def watch(self, moved: Callable[[], None], refused: Callable[[str], None]) -> None:
         """Call `moved` when the slider is moved or a value typed, `refused` if it can't be read."""
 
@@ -135,6 +141,7 @@ class Number:
             try:
                 value = self._read(self.box.value.strip())
             except PfnlabError as error:
+                self.move(self.value)  # the box says what holds; the message, what was typed
                 refused(str(error))
                 return
             self.move(value)
@@ -154,27 +161,32 @@ def parameter_control(parameter: Parameter, value: int | str) -> Control:
     )  # fmt: skip
 
 
-def cost_control(name: str, figure: Figure, costs: Costs) -> Control:
+def cost_control(name: str, figure: Figure, costs: Costs) -> Number:
     """Return the control of a cost: from a sixteenth of it to 16 times, and nothing at all.
 
     What no source gives is marked as assumed.
     """
     base = figure.value or 100.0
-    values = [base * 2 ** (step / 2) for step in range(-_COST_STEPS, _COST_STEPS + 1)]
+    rounded = (float(f"{base * 2 ** (step / 2):.3g}") for step in range(-_STEPS, _STEPS + 1))
     unit = "CPUs" if name == "preset_cpus" else "ns"
 
     def read(text: str) -> float:
+        number = text.removesuffix(unit).strip()
         try:
-            value = float(text.removesuffix(unit).replace(",", ""))
+            value = float(number.replace(",", "") if _IN_THOUSANDS.fullmatch(number) else number)
         except ValueError:
             raise ParameterError(name, text, f"must be a number of {unit}") from None
         return float(getattr(costs.replace(**{name: value}), name))
 
-    about = f"{unit}: {figure.source} [{figure.trust}]"
-    assumed = "(assumed) " if figure.trust == "A" else ""
     return Number(
-        name, f"{assumed}{about}", [0.0, *values], figure.value, lambda v: f"{v:,.4g} {unit}", read
+        name, about(figure), [0.0, *rounded], figure.value, lambda v: f"{v:,.12g} {unit}", read
     )
+
+
+def about(figure: Figure) -> str:
+    """Return what is said of a cost when it is pointed at: its source, and how far it is one."""
+    assumed = "(assumed) " if figure.trust == "A" else ""
+    return f"{assumed}{figure.source} [{figure.trust}]"
 
 
 def steps(parameter: Parameter, value: int) -> list[int]:

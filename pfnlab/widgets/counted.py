@@ -38,7 +38,9 @@ _CELL = "padding:1px 10px;text-align:right;font-variant-numeric:tabular-nums"
 def table(now: Shown, beside: Shown | None) -> str:
     """Return the counters as HTML; with the ratio where a setting is pinned."""
     mine, theirs = _values(now), _values(beside) if beside else None
-    head = ["", "now", *(["pinned", "now / pinned"] if theirs else [])]
+    exact = beside is None or beside.seen.divisor == 1
+    pinned = "pinned" if exact or beside is None else f"pinned, {beside.seen.status}"
+    head = ["", "now", *([pinned, "now / pinned"] if theirs else [])]
     rows = ["".join(f"<th style='{_CELL}'>{escape(text)}</th>" for text in head)]
     for name, label, write in _COUNTED:
         cells = [write(mine[name])]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -10,7 +11,6 @@ import ipywidgets
 
 from pfnlab.calibrated import calibrated_names
 from pfnlab.costs import Costs, costs_of
-from pfnlab.errors import PfnlabError
 from pfnlab.figures.exploring import VIEWS, Shown
 from pfnlab.named import shipped_traces
 from pfnlab.params import PARAMETERS, Params
@@ -22,19 +22,23 @@ from pfnlab.widgets.controls import (
     STYLE,
     Choice,
     Control,
+    about,
     classed,
     cost_control,
     parameter_control,
 )
 from pfnlab.widgets.counted import table
-from pfnlab.widgets.keeping import Setting
-from pfnlab.widgets.lines import Lines
+from pfnlab.widgets.lines import Lines, said
 from pfnlab.widgets.pictures import LivePicture
-from pfnlab.widgets.refining import Look, Refiner
-from pfnlab.widgets.sources import PLACEMENTS, Asked, Opened, SourceBox
+from pfnlab.widgets.refining import Refiner
+from pfnlab.widgets.sources import PLACEMENTS, Opened, Question, Setting, SourceBox
 from pfnlab.workloads import WORKLOADS
 
 _NONE = "–"
+#: What only the alternatives cost, none of which is in the pictures.
+_NOT_SHOWN = ("device_latency",)
+#: What a preset of a region sets.
+_OF_A_DEVICE = ("region_bytes", "page_bytes", "n_cpus")
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
@@ -52,16 +56,19 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
     """
 
     def __init__(self, source: str, params: Params, costs: str | Costs) -> None:
-        self._costs = costs_of(costs)
+        self._costs = self._begun = costs_of(costs)
         self._sources = Opened()
         self._params = {n: parameter_control(PARAMETERS[n], getattr(params, n)) for n in PARAMETERS}
         self._cost_controls = {
             name: cost_control(name, figure, self._costs)
             for name, figure in self._costs.figures().items()
+            if name not in _NOT_SHOWN
         }
         self.pictures = {name: LivePicture(name) for name in VIEWS}
+        self._question: Question | None = None  # what the pictures answer
         self._seen: Explored | None = None
         self._pinned: Shown | None = None
+        self._pinned_question: Question | None = None
         self.lines = Lines()
         self._counted = ipywidgets.HTML()
         self._presets = self._made_presets(source)
@@ -72,13 +79,11 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         )  # fmt: skip
         classed(self.moment, "moment")
         self.moment.observe(lambda change: self._remark(), names="value")
-        self._refiner = Refiner(
-            self._sample,
-            self._exact,
-            self._show,
-            self.lines.say,
-            lambda: self.lines.tell("replaying ..."),
-        )
+        self._refiner: Refiner[Question, Explored] = Refiner(
+            lambda question: question.exploration.sample(question.setting.params),
+            lambda question, look: question.exploration.exact(question.setting.params, look),
+            self._answered, self._refused, self._busy,
+        )  # fmt: skip
         super().__init__(self._laid_out())
         self.add_class("pfnlab-explorer")
         self._watch()
@@ -115,17 +120,13 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         """What the pictures show; None before the first."""
         return self._seen
 
-    def _sample(self, asked: Asked) -> Explored | None:
-        return self._sources.exploration(asked).sample(asked.params)
-
-    def _exact(self, asked: Asked, look: Look) -> Explored:
-        return self._sources.exploration(asked).exact(asked.params, look)
-
     # --- What is moved ------------------------------------------------------------------------
 
     def _watch(self) -> None:
         for name, control in self._params.items():
             control.watch(self._price if name == "n_cpus" else self._replay, self.lines.say)
+            if name in _OF_A_DEVICE:
+                control.watch(lambda: self._presets["region"].move(_NONE), lambda message: None)
         for control in self._cost_controls.values():
             control.watch(self._price, self.lines.say)
         for name in ("source", "placement"):
@@ -135,46 +136,65 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _replay(self) -> None:
         """Ask for another replay."""
+        self._busy()
         try:
             setting = self.setting
-        except PfnlabError as error:
-            self.lines.say(str(error))
+            question = Question(setting, self._sources.exploration(setting))
+        except Exception as error:
+            self._refiner.drop()
+            self._refused(said(error))
             return
         self.lines.say("")
-        self._refiner.ask(Asked(setting.source, setting.placement, setting.params))
+        self._refiner.ask(question)
 
     def _price(self) -> None:
         """Draw anew what depends on costs; nothing is replayed."""
-        if self._seen is not None:
+        if self._seen is None or self._question is None:
+            return
+        with self.lines.guarded():
             self._show(self._seen, priced_only=True)
-            self.lines.say("")
+            # What was refused before still is, unless all is as the pictures say.
+            if self.setting.replays_as(self._question.setting):
+                self.lines.say("")
 
     def _remark(self) -> None:
         """Mark another moment in the pictures that have time; nothing is replayed."""
         if self._seen is not None:
-            self._draw("timeline", "residency")
+            with self.lines.guarded():
+                self._draw("timeline", "residency")
 
     def _to_region(self) -> None:
         name = self._presets["region"].value
-        if name == _NONE:
-            return
-        device = region(name)
-        for field in ("region_bytes", "page_bytes", "n_cpus"):
-            self._params[field].move(getattr(device, field))
-        self._cost_controls["device_latency"].move(device.device_latency)
-        self._replay()
+        if name != _NONE:
+            for field in _OF_A_DEVICE:
+                self._params[field].move(getattr(region(name), field))
+            self._replay()
 
     def _to_machine(self) -> None:
-        try:
-            self._costs = costs_of(self._presets["machine"].value)
-        except PfnlabError as error:
-            self.lines.say(str(error))
-            return
-        for name, control in self._cost_controls.items():
-            control.move(getattr(self._costs, name))
-        self._price()
+        name = self._presets["machine"].value
+        with self.lines.guarded():
+            self._costs = self._begun if name == self._begun.name else costs_of(name)
+            figures = self._costs.figures()
+            for each, control in self._cost_controls.items():
+                control.move(figures[each].value)
+                control.describe(about(figures[each]))
+            self._price()
 
     # --- What is shown ------------------------------------------------------------------------
+
+    def _busy(self) -> None:
+        self.lines.tell("replaying ...")
+
+    def _refused(self, message: str) -> None:
+        self.lines.say(message)
+        self.lines.tell(self._seen.status if self._seen else "")
+
+    def _answered(self, question: Question, seen: Explored) -> None:
+        self._question = question
+        self._seen = seen.on_cpus(self._params["n_cpus"].value)
+        if question is self._pinned_question:  # a sample was pinned, and here is all of it
+            self._pinned = self._shown(self._seen)
+        self._show(self._seen)
 
     def _show(self, seen: Explored, priced_only: bool = False) -> None:
         self._seen = seen.on_cpus(self._params["n_cpus"].value)
@@ -198,45 +218,43 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _pin(self, button: Any = None) -> None:
         if self._seen is not None:
-            self._pinned = self._shown(self._seen)
+            self._pinned, self._pinned_question = self._shown(self._seen), self._question
             self._show(self._seen)
 
     def _unpin(self, button: Any = None) -> None:
-        self._pinned = None
+        self._pinned = self._pinned_question = None
         if self._seen is not None:
             self._show(self._seen)
 
     def _copy(self, button: Any = None) -> None:
-        try:
-            self._code.value = keeping.as_python(self.setting)
-        except PfnlabError as error:
-            self.lines.say(str(error))
-            return
-        self._code.layout.display = None
+        if (shown := self._shown_setting()) is not None:
+            with self.lines.guarded():
+                self._code.value = keeping.as_python(shown)
+                self._code.layout.display = None
+
+    def _shown_setting(self) -> Setting | None:
+        """Return what the pictures show, which after a refusal is not what the controls say."""
+        if self._question is None or self._seen is None:
+            return None
+        return replace(self._question.setting, params=self._seen.params, costs=self._priced())
 
     def _save(self, button: Any = None) -> None:
-        if self._seen is None:
+        setting = self._shown_setting()
+        if self._question is None or self._seen is None or setting is None:
             self.lines.say("save: there is nothing to be saved yet")
             return
-        setting, now = self.setting, Shown(self._seen, self.setting.costs)
-        try:
-            exploration = self._sources.exploration(
-                Asked(setting.source, setting.placement, setting.params)
-            )
-            if self._seen.divisor > 1:  # what is kept is exact
-                now = Shown(exploration.exact(setting.params), setting.costs)
-            steps = sorted(
-                {*exploration.thresholds(setting.params), setting.params.threshold_bytes}
-            )
+        with self.lines.guarded():
+            seen, exploration = self._seen, self._question.exploration
+            if seen.divisor > 1:  # what is kept is exact
+                seen = exploration.exact(setting.params)
+            steps = {*exploration.thresholds(setting.params), setting.params.threshold_bytes}
             written = keeping.save(
-                self._name.value.strip(), exploration.trace, steps, setting, now, self._pinned
-            )
-        except PfnlabError as error:
-            self.lines.say(str(error))
-            return
-        self.lines.say("")
-        self._saved.value = f"wrote {escape(written)}"
-        self._name.value = keeping.free_name()
+                self._name.value, exploration.trace, sorted(steps), setting, self._shown(seen),
+                self._pinned,
+            )  # fmt: skip
+            self.lines.say("")
+            self._saved.value = f"wrote {escape(written)}"
+            self._name.value = keeping.free_name()
 
     # --- Layout -------------------------------------------------------------------------------
 
@@ -249,7 +267,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             "placement": Choice(
                 "placement", "own pfns; or laid into the region area by area", PLACEMENTS, "own"
             ),
-            "region": Choice("region", "a device's size, pages, CPUs and latency", devices, _NONE),
+            "region": Choice("region", "a device's size, pages and CPUs", devices, _NONE),
             "machine": Choice("machine", "a preset of costs", machines, self._costs.name),
         }  # fmt: skip
 
@@ -263,7 +281,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             layout=ipywidgets.Layout(grid_template_columns="repeat(2, minmax(0, 424px))"),
         )
         controls = ipywidgets.VBox(
-            [_flowing(self._presets), tabs, self._buttons(), self._code],
+            [self.lines.row, _flowing(self._presets), tabs, self._buttons(), self._code],
             layout=ipywidgets.Layout(flex="1 1 310px", max_width="872px"),
         )
         pictures = ipywidgets.VBox(
@@ -294,7 +312,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         )
 
 
-def _flowing(controls: dict[str, Control]) -> ipywidgets.Widget:
+def _flowing(controls: Mapping[str, Control]) -> ipywidgets.Widget:
     return _wrapped([control.row for control in controls.values()])
 
 

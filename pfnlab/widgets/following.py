@@ -37,6 +37,8 @@ class Setting:
 #: Events that people wait for: a tenth of a second or two.
 _MOST_EVENTS = 20_000_000
 
+_WIDE = "560px"
+
 Measure = Callable[[Any], Any]
 Price = Callable[[Any, Setting], Any]
 
@@ -63,10 +65,12 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         self.lines.tell("exact")
         self._held = [Held(source) for source in run.placed()] if measure is Request.sweep else []
         self._refiner: Refiner[Params, tuple[Any, int]] = Refiner(
-            self._sample, self._replay, self._show, self.lines.say,
+            self._sample, self._replay, lambda params, seen: self._show(seen), self._refused,
             lambda: self.lines.tell("replaying ..."),
         )  # fmt: skip
         rows = [control.row for control in self.controls.values()]
+        for row in rows:
+            row.layout.width = _WIDE
         super().__init__([*rows, self.lines.row, self.picture])
         self.add_class("pfnlab-explorer")
         for name, control in self.controls.items():
@@ -101,7 +105,8 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         try:
             params = self.setting.params
         except PfnlabError as error:
-            self.lines.say(str(error))
+            self._refiner.drop()
+            self._refused(str(error))
             return
         self.lines.say("")
         self._refiner.ask(params)
@@ -123,11 +128,17 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         return self._measure(self._run.moved_to(params)), 1
 
     def _moved_price(self) -> None:
-        try:
+        with self.lines.guarded():
             self._show((self._measured, self._divisor))
-            self.lines.say("")
-        except PfnlabError as error:
-            self.lines.say(str(error))
+            if self.setting:  # else a refusal still stands
+                self.lines.say("")
+
+    def _refused(self, message: str) -> None:
+        self.lines.say(message)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.lines.tell("exact" if self._divisor == 1 else f"sample 1/{self._divisor}")
 
     def _show(self, seen: tuple[Any, int]) -> None:
         self._measured, self._divisor = seen
@@ -135,7 +146,7 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         if self._price is not None:
             drawn = self._price(drawn, self.setting)
         self.picture.value = png(self._draw(drawn))
-        self.lines.tell("exact" if self._divisor == 1 else f"sample 1/{self._divisor}")
+        self._tell()
 
 
 def repriced(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
+from pfnlab.calibrated import calibrated_names
 from pfnlab.costs import FIGURES, Costs
 from pfnlab.errors import ParameterError
 from pfnlab.figures.drawing import png
@@ -14,22 +15,15 @@ from pfnlab.figures.exploring import Shown, exploration
 from pfnlab.files import check_writable, whole_file
 from pfnlab.frames import write_frame
 from pfnlab.grid import sweep
-from pfnlab.named import is_workload
-from pfnlab.params import PARAMETERS, Params
+from pfnlab.named import is_workload, path_of
+from pfnlab.params import PARAMETERS
+from pfnlab.presets import PRESETS
 from pfnlab.replayable import Replayable
+from pfnlab.studies.toy import TOY
+from pfnlab.widgets.sources import Setting
 from pfnlab.workloads import workload_of
 
 _WIDTH = 88
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is looked at: the text of a source, how it is placed, parameters and costs."""
-
-    source: str
-    placement: str
-    params: Params
-    costs: Costs
 
 
 def as_python(setting: Setting) -> str:
@@ -40,10 +34,12 @@ def as_python(setting: Setting) -> str:
         for name, parameter in PARAMETERS.items()
         if (value := getattr(params, name)) != parameter.default
     }
+    own = [f"# Register your policy {params.policy!r} first, see help(pfnlab.Policy)."]
     lines = [
         "import pfnlab",
         "from pfnlab import figures",
         "",
+        *(own if params.policy in PARAMETERS["policy"].registered else []),
         *_call("params = pfnlab.Params", [f"{name}={value!r}" for name, value in other.items()]),
         *_source(setting),
         *_costs(setting.costs),
@@ -71,7 +67,11 @@ def _source(setting: Setting) -> list[str]:
         given = [f"{name}={value!r}" for name, value in own.items() if value is not None]
         return [*_call("spec = pfnlab.workload", [repr(spec.name), *given]),
                 "trace = spec.trace(params)"]  # fmt: skip
-    lines = [f"trace = pfnlab.load({setting.source!r})"]
+    if setting.source == TOY:
+        return ["from pfnlab.named import find_source", "",
+                f"trace = find_source({TOY!r}).trace(params)"]  # fmt: skip
+    path = path_of(setting.source)
+    lines = [f"trace = pfnlab.load({str(path or setting.source)!r})"]
     if setting.placement != "own":
         how = repr(setting.placement)
         lines.append(
@@ -81,9 +81,14 @@ def _source(setting: Setting) -> list[str]:
 
 
 def _costs(costs: Costs) -> list[str]:
-    base = Costs.preset(costs.name.rstrip("*"))
-    other = [f"{n}={getattr(costs, n)!r}" for n in FIGURES if getattr(costs, n) != getattr(base, n)]
-    preset = f'costs = pfnlab.Costs.preset("{base.name}")'
+    values = {name: getattr(costs, name) for name in FIGURES}
+    name = costs.name.rstrip("*")
+    if name not in (*PRESETS, *calibrated_names()):
+        given = [f"{field}={value!r}" for field, value in values.items()]
+        return _call("costs = pfnlab.Costs", [f"name={costs.name!r}", *given])
+    base = Costs.preset(name)
+    other = [f"{n}={value!r}" for n, value in values.items() if value != getattr(base, n)]
+    preset = f"costs = pfnlab.Costs.preset({name!r})"
     return _call(f"{preset}.replace", other) if other else [preset]
 
 
@@ -111,9 +116,10 @@ def save(
     ParameterError, FileError
         For a name that is taken, or that can't be written.
     """
-    if not name or name.endswith(("/", ".png", ".parquet")):
+    stem = Path(name.strip()).expanduser()
+    if not stem.name.strip(".") or name.strip().endswith(("/", ".png", ".parquet")):
         raise ParameterError("save", name, "must be a path without ending, such as 'explore-1'")
-    paths = [Path(f"{name}.png"), Path(f"{name}.parquet")]
+    paths = [Path(f"{stem}.png"), Path(f"{stem}.parquet")]
     for path in paths:
         if path.exists():
             raise ParameterError("save", name, f"must be a new name, {path} is there already")

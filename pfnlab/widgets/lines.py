@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 
 import ipywidgets
 
+from pfnlab.errors import PfnlabError
 from pfnlab.figures.palette import ILLEGAL
+
+#: What a page says by itself once its kernel is gone, for nothing else can.
+_RESTARTED = """<style>
+.pfnlab-restarted {display: none}
+.jupyter-widgets-disconnected .pfnlab-restarted,
+.jupyter-widgets-disconnected.pfnlab-restarted {display: block}
+</style>
+<b class="pfnlab-restarted">The kernel was restarted, so these controls are dead.
+Run all cells again (Run &rarr; Run All Cells).</b>"""
 
 
 class Lines:
@@ -15,7 +27,7 @@ class Lines:
     def __init__(self) -> None:
         self.status = ""
         self._status, self._message = _line("pfnlab-status"), _line("pfnlab-message")
-        self.row = ipywidgets.HBox([self._status, self._message])
+        self.row = ipywidgets.VBox([restarted(), ipywidgets.HBox([self._status, self._message])])
 
     @property
     def message(self) -> str:
@@ -27,10 +39,28 @@ class Lines:
         self.status = status
         self._status.value = f"<b>{escape(status)}</b>"
 
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Say what goes wrong within; the page would be silent on what a callback raises."""
+        try:
+            yield
+        except Exception as error:
+            self.say(said(error))
+
     def say(self, message: str) -> None:
         """Show what went wrong, until something goes right."""
         text = f"<b style='color:{ILLEGAL}'>{escape(message, quote=False)}</b>" if message else ""
         self._message.value = text
+
+
+def restarted() -> ipywidgets.HTML:
+    """Return the line that shows itself when the kernel was restarted."""
+    return ipywidgets.HTML(_RESTARTED)
+
+
+def said(error: Exception) -> str:
+    """Return what is told of an error: pfnlab's own name what is wrong, others their kind too."""
+    return str(error) if isinstance(error, PfnlabError) else f"{type(error).__name__}: {error}"
 
 
 def _line(name: str) -> ipywidgets.HTML:

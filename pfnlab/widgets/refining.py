@@ -6,9 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from pfnlab.errors import PfnlabError
+from pfnlab.widgets.lines import said
 
 Asked = TypeVar("Asked")
 Seen = TypeVar("Seen")
@@ -23,13 +23,21 @@ class SupersededError(Exception):
     """Somebody asked something else meanwhile."""
 
 
+class Pending(NamedTuple):
+    """A question that waits for its exact answer; `seen` if it has had a quick one."""
+
+    number: int
+    asked: object
+    seen: bool
+
+
 class Refiner(Generic[Asked, Seen]):
     """Answers in a notebook without making anybody wait.
 
     The quick answer is found and shown before `ask` returns. The exact one is found in a thread,
     once nothing was asked for a moment, so the page stays alive meanwhile; it is given up as soon
-    as something else is asked, and shown by the notebook's own loop. Where no loop runs, as in a
-    script, it is found at once.
+    as something newer has an answer, and shown by the notebook's own loop. Where no loop runs, as
+    in a script, it is found at once.
 
     Parameters
     ----------
@@ -38,40 +46,42 @@ class Refiner(Generic[Asked, Seen]):
     exact
         Returns the answer; it must call its second argument now and then.
     show
-        Shows an answer.
-    say
+        Shows the answer to a question.
+    refuse
         Is told what went wrong.
     busy
-        Called when an exact answer is begun.
+        Called when the work on an answer begins.
     """
 
     def __init__(
         self,
         quick: Callable[[Asked], Seen | None],
         exact: Callable[[Asked, Look], Seen],
-        show: Callable[[Seen], None],
-        say: Callable[[str], None],
+        show: Callable[[Asked, Seen], None],
+        refuse: Callable[[str], None],
         busy: Callable[[], None] = lambda: None,
     ) -> None:
         self._quick, self._exact, self._show = quick, exact, show
-        self._say, self._busy = say, busy
+        self._refuse, self._busy = refuse, busy
         self._number = 0
-        self._pending: tuple[int, Asked, bool] | None = None
+        self._settled = 0  # the newest question that was answered or refused
+        self._pending: Pending | None = None
         self._task: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pfnlab-exact")
 
     def ask(self, asked: Asked) -> None:
         """Show the quick answer, and see to it that the exact one follows."""
         self._number += 1
+        self._busy()
         try:
             seen = self._quick(asked)
             if seen is not None:
-                self._show(seen)
-        except PfnlabError as error:
-            self._pending = None
-            self._say(str(error))
+                self._settle(self._number, asked, seen)
+        except Exception as error:  # nobody would see what a widget's callback raises
+            self._pending, self._settled = None, self._number
+            self._refuse(said(error))
             return
-        self._pending = self._number, asked, seen is not None
+        self._pending = Pending(self._number, asked, seen is not None)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a script: nobody would ever run what is put off
@@ -80,49 +90,50 @@ class Refiner(Generic[Asked, Seen]):
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._refine())
 
+    def drop(self) -> None:
+        """Forget what was asked: something newer was refused before it could be asked."""
+        self._number += 1
+        self._pending, self._settled = None, self._number
+
+    def _settle(self, number: int, asked: Asked, seen: Seen) -> None:
+        self._settled = max(self._settled, number)
+        self._show(asked, seen)
+
     def _now(self, asked: Asked) -> None:
         try:
-            self._show(self._exact(asked, lambda n: None))
-        except PfnlabError as error:
-            self._say(str(error))
+            self._settle(self._number, asked, self._exact(asked, lambda n: None))
+        except Exception as error:
+            self._refuse(said(error))
 
     async def _refine(self) -> None:
         """Answer exactly, again and again until nothing was asked meanwhile."""
         while (pending := self._pending) is not None:
-            number, asked, put_off = pending
-            if put_off:
+            if pending.seen:
                 await asyncio.sleep(IDLE_S)
-            if number != self._number:
+            if pending is not self._pending:
                 continue
             self._pending = None
             self._busy()
-            await self._answer(number, asked, put_off)
+            await self._answer(pending)
 
-    async def _answer(self, number: int, asked: Asked, put_off: bool) -> None:
-        # Without a quick answer people see nothing but exact ones, so a late one is shown, too.
-        look = self._stopper(number) if put_off else _while_alive
-        loop = asyncio.get_running_loop()
+    async def _answer(self, pending: Pending) -> None:
+        def is_wanted() -> bool:
+            """Without quick answers people see exact ones only, so a late one is shown, too."""
+            if pending.seen:
+                return pending.number == self._number
+            return pending.number > self._settled
+
+        def look(n_events: int) -> None:
+            if not (is_wanted() and threading.main_thread().is_alive()):
+                raise SupersededError
+
+        loop, asked = asyncio.get_running_loop(), pending.asked
         try:
-            seen = await loop.run_in_executor(self._pool, self._exact, asked, look)
-            if number == self._number or not put_off:
-                self._show(seen)
+            seen = await loop.run_in_executor(self._pool, self._exact, asked, look)  # type: ignore[arg-type]
+            if is_wanted():
+                self._settle(pending.number, asked, seen)  # type: ignore[arg-type]
         except SupersededError:
             pass
-        except PfnlabError as error:
-            self._say(str(error))
-        except Exception as error:  # nobody would see what a task raises
-            self._say(f"{type(error).__name__}: {error}")
-
-    def _stopper(self, number: int) -> Look:
-        def look(n_events: int) -> None:
-            if number != self._number:
-                raise SupersededError
-            _while_alive(n_events)
-
-        return look
-
-
-def _while_alive(n_events: int) -> None:
-    """Stop work that nobody waits for any more, so that a kernel can end."""
-    if not threading.main_thread().is_alive():
-        raise SupersededError
+        except Exception as error:
+            if is_wanted():
+                self._refuse(said(error))

@@ -8,13 +8,14 @@ from typing import Any
 
 import ipywidgets
 
+from pfnlab.costs import Costs
 from pfnlab.errors import ParameterError
 from pfnlab.named import find_source
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.studies.exploring import Exploration
 from pfnlab.trace import Trace
-from pfnlab.widgets.controls import STYLE, WIDE, classed
+from pfnlab.widgets.controls import STYLE, classed
 
 #: Where a trace lies in the region: at its own pfns, or laid into it area by area.
 PLACEMENTS = ("own", "packed", "spread")
@@ -23,12 +24,27 @@ _PLACING = ("region_bytes", "first_pfn", "page_bytes", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What has to be replayed: the source's text, its placement and the parameters."""
+class Setting:
+    """What is looked at: the text of a source, how it is placed, parameters and costs."""
 
     source: str
     placement: str
     params: Params
+    costs: Costs
+
+    def replays_as(self, other: Setting) -> bool:
+        """Whether the other asks for the same replay; costs and CPUs change none."""
+        n_cpus = self.params.n_cpus
+        mine = self.source, self.placement, self.params
+        return mine == (other.source, other.placement, other.params.replace(n_cpus=n_cpus))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A setting, and what looks at its source: two that look alike are still two."""
+
+    setting: Setting
+    exploration: Exploration
 
 
 class Opened:
@@ -39,7 +55,7 @@ class Opened:
         self._source: Any = None
         self._placed: tuple[Any, Exploration] | None = None
 
-    def exploration(self, asked: Asked) -> Exploration:
+    def exploration(self, asked: Setting) -> Exploration:
         """Return what looks at a source; what is on disk is read when another source is asked."""
         if asked.source != self._text or self._source is None:
             self._source, self._text = find_source(asked.source), asked.source
@@ -50,7 +66,7 @@ class Opened:
             placed = self._placed = key, Exploration(self._trace(asked))
         return placed[1]
 
-    def _trace(self, asked: Asked) -> Replayable:
+    def _trace(self, asked: Setting) -> Replayable:
         if asked.placement == "own":
             trace: Replayable = self._source.trace(asked.params)
             return trace
@@ -69,7 +85,7 @@ class SourceBox:
         self.box = ipywidgets.Combobox(
             value=value, options=known, description="source", continuous_update=False,
             tooltip="a trace file, or a workload such as zipf:alpha=0.5,n_events=1000000",
-            style=STYLE, layout=ipywidgets.Layout(width=WIDE),
+            style=STYLE, layout=ipywidgets.Layout(width="400px"),
         )  # fmt: skip
         self.row = self.box
         classed(self.row, "source")
