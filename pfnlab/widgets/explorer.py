@@ -20,6 +20,7 @@ from pfnlab.studies.exploring import Explored
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import (
     STYLE,
+    WIDE,
     Choice,
     Control,
     about,
@@ -313,7 +314,10 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
 
 def _flowing(controls: Mapping[str, Control]) -> ipywidgets.Widget:
-    return _wrapped([control.row for control in controls.values()])
+    rows = [control.row for control in controls.values()]
+    for row in rows:
+        row.layout.flex, row.layout.max_width = f"1 1 {WIDE}", "420px"
+    return _wrapped(rows)
 
 
 def _wrapped(parts: list[ipywidgets.Widget]) -> ipywidgets.Widget:
