@@ -48,6 +48,19 @@ def interrupts_kept() -> Iterator[None]:
             timer.cancel()
 
 
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Put a Ctrl-C off until the end, and keep it from processes that are started within."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _interrupt() -> None:
     """Interrupt the main thread, where it waits too."""
     main = main_thread().ident

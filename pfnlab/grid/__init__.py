@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from functools import cache, partial
 from itertools import groupby
@@ -35,7 +35,7 @@ from pfnlab.grid.recalling import attributes
 from pfnlab.grid.references import Spool, identity
 from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
-from pfnlab.interrupts import interrupts_kept
+from pfnlab.interrupts import interrupts_blocked, interrupts_kept
 from pfnlab.memory import check_fits
 from pfnlab.params import Params
 
@@ -157,7 +157,18 @@ def processes(number: int | None = None) -> Callable[[], Executor]:
     if number is not None:
         _n_threads("number", number)
     spawn = multiprocessing.get_context("spawn")
-    return partial(ProcessPoolExecutor, number, mp_context=spawn, initializer=_begin)
+    return partial(_Processes, number, mp_context=spawn, initializer=_begin)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Processes that Ctrl-C can't reach, from their first instruction on.
+
+    A pool starts them while jobs are submitted; they inherit what is blocked then.
+    """
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        with interrupts_blocked():
+            return super().submit(*arguments, **options)
 
 
 def _begin() -> None:
