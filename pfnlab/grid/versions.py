@@ -9,7 +9,16 @@ from pathlib import Path
 #: Packages and modules above the grid: what changes in them changes no counter.
 _ABOVE = (
     *("__main__", "advice", "alternatives", "asked", "chapters", "claims", "cli", "demo"),
-    *("figures", "headless", "named", "notebooks", "parameter_files", "portrait", "reality"),
+    *(
+        "figures",
+        "gallery",
+        "headless",
+        "named",
+        "notebooks",
+        "parameter_files",
+        "portrait",
+        "reality",
+    ),
     *("report", "studies", "widgets"),
 )
 
