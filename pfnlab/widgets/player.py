@@ -70,7 +70,7 @@ class Player(ipywidgets.VBox):  # type: ignore[misc]  # it has no annotations
         self.slider.observe(self._moved, names="value")
         self.clock.observe(self._moved, names="value")
         self._show(0)
-        super().__init__([restarted(), self._transport(), self._jumps(), self.picture, self.status])
+        super().__init__([self._transport(), self._jumps(), restarted(), self.picture, self.status])
 
     def _transport(self) -> ipywidgets.HBox:
         """Return what moves through time."""
