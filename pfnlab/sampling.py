@@ -97,6 +97,11 @@ class Sample:
         return replace(result, params=params, **scaled)
 
 
+def status(divisor: int) -> str:
+    """Say how far figures can be trusted: ``exact``, or ``sample 1/N``."""
+    return "exact" if divisor == 1 else f"sample 1/{divisor}"
+
+
 def divisor(trace: Replayable, params: Params, n_chunks: int) -> int:
     """Return N for a sample of a trace that touches `n_chunks`: a power of two, 1 for no sample."""
     limit_chunks = params.threshold_bytes // params.chunk_bytes

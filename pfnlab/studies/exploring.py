@@ -59,7 +59,7 @@ class Explored:
     @property
     def status(self) -> str:
         """How far the pictures can be trusted: ``exact`` or ``sample 1/N``."""
-        return "exact" if self.divisor == 1 else f"sample 1/{self.divisor}"
+        return sampling.status(self.divisor)
 
     def on_cpus(self, n_cpus: int) -> Explored:
         """Return the same for another number of CPUs, which changes no counter."""

@@ -6,7 +6,7 @@ A number has a slider, a key press a step, and a text box that takes whatever th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
@@ -181,6 +181,12 @@ def cost_control(name: str, figure: Figure, costs: Costs) -> Number:
     return Number(
         name, about(figure), [0.0, *rounded], figure.value, lambda v: f"{v:,.12g} {unit}", read
     )
+
+
+def moved_to(costs: Costs, chosen: Mapping[str, float]) -> Costs:
+    """Return `costs` with what was chosen; the same, and by the same name, if nothing differs."""
+    moved = {name: value for name, value in chosen.items() if value != getattr(costs, name)}
+    return costs.replace(**moved) if moved else costs
 
 
 def about(figure: Figure) -> str:

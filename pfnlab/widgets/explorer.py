@@ -26,13 +26,14 @@ from pfnlab.widgets.controls import (
     about,
     classed,
     cost_control,
+    moved_to,
     parameter_control,
 )
 from pfnlab.widgets.counted import table
 from pfnlab.widgets.lines import Lines, said
 from pfnlab.widgets.pictures import LivePicture
 from pfnlab.widgets.refining import Refiner
-from pfnlab.widgets.sources import PLACEMENTS, Opened, Question, Setting, SourceBox
+from pfnlab.widgets.sources import PLACEMENTS, Chosen, Opened, Question, SourceBox
 from pfnlab.workloads import WORKLOADS
 
 _NONE = "–"
@@ -98,7 +99,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
     # --- What is asked ------------------------------------------------------------------------
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> Chosen:
         """What the controls say.
 
         Raises
@@ -108,13 +109,12 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
         """
         params = Params(**{name: control.value for name, control in self._params.items()})
         source, placement = self._presets["source"].value, self._presets["placement"].value
-        return Setting(source, placement, params, self._priced())
+        return Chosen(source, placement, params, self._priced())
 
     def _priced(self) -> Costs:
         """Return what the sliders of costs say."""
         chosen = {name: control.value for name, control in self._cost_controls.items()}
-        moved = {n: value for n, value in chosen.items() if value != getattr(self._costs, n)}
-        return self._costs.replace(**moved) if moved else self._costs
+        return moved_to(self._costs, chosen)
 
     @property
     def explored(self) -> Explored | None:
@@ -233,7 +233,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
                 self._code.value = keeping.as_python(shown)
                 self._code.layout.display = None
 
-    def _shown_setting(self) -> Setting | None:
+    def _shown_setting(self) -> Chosen | None:
         """Return what the pictures show, which after a refusal is not what the controls say."""
         if self._question is None or self._seen is None:
             return None

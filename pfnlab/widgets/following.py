@@ -10,6 +10,7 @@ import ipywidgets
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pfnlab import sampling
 from pfnlab.asked import Request
 from pfnlab.costs import FIGURES, Costs, costs_of
 from pfnlab.errors import ParameterError, PfnlabError, near
@@ -17,7 +18,7 @@ from pfnlab.figures import png
 from pfnlab.grid import priced
 from pfnlab.grid.sampled import Held, SampledSweep
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.widgets.controls import Control, cost_control, parameter_control
+from pfnlab.widgets.controls import Control, cost_control, moved_to, parameter_control
 from pfnlab.widgets.lines import Lines
 from pfnlab.widgets.pictures import picture
 from pfnlab.widgets.refining import Look, Refiner
@@ -97,9 +98,8 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         """
         values = {name: control.value for name, control in self.controls.items()}
         params = self._run.params.replace(**{n: v for n, v in values.items() if n in PARAMETERS})
-        start = self._costs
-        moved = {n: v for n, v in values.items() if n in FIGURES and v != getattr(start, n)}
-        return Setting(params, start.replace(**moved) if moved else start)
+        costs = {name: value for name, value in values.items() if name in FIGURES}
+        return Setting(params, moved_to(self._costs, costs))
 
     def _moved(self) -> None:
         try:
@@ -138,7 +138,7 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no ann
         self._tell()
 
     def _tell(self) -> None:
-        self.lines.tell("exact" if self._divisor == 1 else f"sample 1/{self._divisor}")
+        self.lines.tell(sampling.status(self._divisor))
 
     def _show(self, seen: tuple[Any, int]) -> None:
         self._measured, self._divisor = seen

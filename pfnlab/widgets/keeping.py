@@ -20,13 +20,13 @@ from pfnlab.params import PARAMETERS
 from pfnlab.presets import PRESETS
 from pfnlab.replayable import Replayable
 from pfnlab.studies.toy import TOY
-from pfnlab.widgets.sources import Setting
+from pfnlab.widgets.sources import Chosen
 from pfnlab.workloads import workload_of
 
 _WIDTH = 88
 
 
-def as_python(setting: Setting) -> str:
+def as_python(setting: Chosen) -> str:
     """Return the call that makes the explorer's pictures of a setting."""
     params = setting.params
     other = {
@@ -60,7 +60,7 @@ def _call(function: str, arguments: Sequence[str]) -> list[str]:
     return [f"{function}(", inner, ")"]
 
 
-def _source(setting: Setting) -> list[str]:
+def _source(setting: Chosen) -> list[str]:
     if is_workload(setting.source):
         spec = workload_of(setting.source)
         own = {each.name: getattr(spec, each.name) for each in fields(spec)}
@@ -96,7 +96,7 @@ def save(
     name: str,
     trace: Replayable,
     thresholds: Sequence[int],
-    setting: Setting,
+    setting: Chosen,
     now: Shown,
     beside: Shown | None,
 ) -> str:

@@ -24,7 +24,7 @@ _PLACING = ("region_bytes", "first_pfn", "page_bytes", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Chosen:
     """What is looked at: the text of a source, how it is placed, parameters and costs."""
 
     source: str
@@ -32,7 +32,7 @@ class Setting:
     params: Params
     costs: Costs
 
-    def replays_as(self, other: Setting) -> bool:
+    def replays_as(self, other: Chosen) -> bool:
         """Whether the other asks for the same replay; costs and CPUs change none."""
         n_cpus = self.params.n_cpus
         mine = self.source, self.placement, self.params
@@ -43,7 +43,7 @@ class Setting:
 class Question:
     """A setting, and what looks at its source: two that look alike are still two."""
 
-    setting: Setting
+    setting: Chosen
     exploration: Exploration
 
 
@@ -55,7 +55,7 @@ class Opened:
         self._source: Any = None
         self._placed: tuple[Any, Exploration] | None = None
 
-    def exploration(self, asked: Setting) -> Exploration:
+    def exploration(self, asked: Chosen) -> Exploration:
         """Return what looks at a source; what is on disk is read when another source is asked."""
         if asked.source != self._text or self._source is None:
             self._source, self._text = find_source(asked.source), asked.source
@@ -66,7 +66,7 @@ class Opened:
             placed = self._placed = key, Exploration(self._trace(asked))
         return placed[1]
 
-    def _trace(self, asked: Setting) -> Replayable:
+    def _trace(self, asked: Chosen) -> Replayable:
         if asked.placement == "own":
             trace: Replayable = self._source.trace(asked.params)
             return trace
