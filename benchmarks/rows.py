@@ -119,8 +119,8 @@ def s3fifo(
             ),
         ],
         expected={"accesses": len(trace), "kept": 0},
-        note="the rules differ in four points (pfnlab.kernels.s3fifo); the paper's, which pfnlab "
-        "follows, were checked by the laws of the counters",
+        note="the rules differ in four points (pfnlab.kernels.policies.s3fifo); the paper's, which "
+        "pfnlab follows, were checked by the laws of the counters",
     )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ class Opt:
 def replay(
     chunks: Sequence[int], order: Order, limit: int, batch: int, chunks_per_window: int
 ) -> list[int]:
-    """Counts in the order of `pfnlab.kernels.orders`; without windows their three are 0."""
+    """Counts as `pfnlab.kernels.policies.shared` orders them; without windows their three are 0."""
     here: set[int] = set()
     seen: set[int] = set()
     faults = passes = evicted = resident_sum = peak = 0

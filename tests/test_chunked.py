@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.geometry import WINDOW_BYTES, Geometry
-from pfnlab.kernels import chunked, chunked_state, runs
+from pfnlab.kernels import runs
+from pfnlab.kernels.lra import many_granules, many_granules_state
 from tests import reference
 
 pytestmark = pytest.mark.kernel
@@ -26,9 +27,9 @@ def log2(power_of_two: int) -> int:
     return power_of_two.bit_length() - 1
 
 
-def layout_of(params: pfnlab.Params) -> chunked_state.Layout:
+def layout_of(params: pfnlab.Params) -> many_granules_state.Layout:
     granule, pages = params.granule_bytes, params.chunk_bytes // 4096
-    return chunked_state.Layout(
+    return many_granules_state.Layout(
         first_pfn=params.first_pfn,
         granule_shift=log2(granule // params.descriptor_bytes),
         chunk_shift=log2(params.chunk_bytes // granule),
@@ -39,22 +40,22 @@ def layout_of(params: pfnlab.Params) -> chunked_state.Layout:
     )
 
 
-def named(params: pfnlab.Params, state: chunked_state.State, n_events: int) -> dict[str, Any]:
+def named(params: pfnlab.Params, state: many_granules_state.State, n_events: int) -> dict[str, Any]:
     """Counters by the names of DESIGN 5, without those that are zero for lookups."""
     count, granule = [int(value) for value in state.counts], params.granule_bytes
     return {
-        "faults": count[chunked_state.FAULTS],
-        "cold_faults": count[chunked_state.COLD_FAULTS],
-        "shootdowns": count[chunked_state.SHOOTDOWNS],
-        "evicted_chunks": count[chunked_state.EVICTED_CHUNKS],
-        "evicted_granules": count[chunked_state.EVICTED_GRANULES],
-        "ranged_flush_pages": count[chunked_state.RANGED_FLUSH_PAGES],
-        "full_flushes": count[chunked_state.FULL_FLUSHES],
-        "resident_bytes": count[chunked_state.RESIDENT] * granule,
-        "peak_resident_bytes": count[chunked_state.PEAK_RESIDENT] * granule,
-        "mean_resident_bytes": count[chunked_state.RESIDENT_SUM] * granule / max(n_events, 1),
-        "page_table_bytes": count[chunked_state.PEAK_WINDOWS] * 4096,
-        "page_table_kept_bytes": count[chunked_state.WINDOWS_EVER] * 4096,
+        "faults": count[many_granules_state.FAULTS],
+        "cold_faults": count[many_granules_state.COLD_FAULTS],
+        "shootdowns": count[many_granules_state.SHOOTDOWNS],
+        "evicted_chunks": count[many_granules_state.EVICTED_CHUNKS],
+        "evicted_granules": count[many_granules_state.EVICTED_GRANULES],
+        "ranged_flush_pages": count[many_granules_state.RANGED_FLUSH_PAGES],
+        "full_flushes": count[many_granules_state.FULL_FLUSHES],
+        "resident_bytes": count[many_granules_state.RESIDENT] * granule,
+        "peak_resident_bytes": count[many_granules_state.PEAK_RESIDENT] * granule,
+        "mean_resident_bytes": count[many_granules_state.RESIDENT_SUM] * granule / max(n_events, 1),
+        "page_table_bytes": count[many_granules_state.PEAK_WINDOWS] * 4096,
+        "page_table_kept_bytes": count[many_granules_state.WINDOWS_EVER] * 4096,
     }
 
 
@@ -69,19 +70,21 @@ def expected(params: pfnlab.Params, pfns: Pfns) -> dict[str, Any]:
         batch=params.batch_chunks,
         ceiling=params.flush_ceiling_pages,
     )
-    empty = chunked_state.state(layout_of(params), 1, 0)
+    empty = many_granules_state.state(layout_of(params), 1, 0)
     return {name: counters[name] for name in named(params, empty, 0)}
 
 
-def state_for(params: pfnlab.Params, n_events: int, log_places: int = 0) -> chunked_state.State:
+def state_for(
+    params: pfnlab.Params, n_events: int, log_places: int = 0
+) -> many_granules_state.State:
     n_granules = Geometry.of(params).n_granules
-    return chunked_state.state(layout_of(params), n_granules, n_events, log_places)
+    return many_granules_state.state(layout_of(params), n_granules, n_events, log_places)
 
 
 def replayed(params: pfnlab.Params, pfns: Pfns) -> dict[str, Any]:
     layout, state = layout_of(params), state_for(params, len(pfns))
-    chunked.replay(layout, state, pfns, 0, len(pfns))
-    chunked_state.count_populated(layout, state)
+    many_granules.replay(layout, state, pfns, 0, len(pfns))
+    many_granules_state.count_populated(layout, state)
     return named(params, state, len(pfns))
 
 
@@ -154,13 +157,13 @@ def test_pieces_loops_a_short_log_and_dtypes_change_nothing(
     layout, state = layout_of(params), state_for(params, len(pfns), log_places)
     wide = pfns.astype(np.int64)
     for k, start in enumerate(range(0, len(pfns), piece)):
-        state.counts[chunked_state.OFTEN] = often >> (k & 15) & 1
+        state.counts[many_granules_state.OFTEN] = often >> (k & 15) & 1
         stop = min(start + piece, len(pfns))
         if k & 1:
-            chunked.replay(layout, state, wide, start, stop)
+            many_granules.replay(layout, state, wide, start, stop)
         else:
-            chunked.replay(layout, state, pfns[start:stop], 0, stop - start)
-    chunked_state.count_populated(layout, state)
+            many_granules.replay(layout, state, pfns[start:stop], 0, stop - start)
+    many_granules_state.count_populated(layout, state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
 
 
@@ -173,10 +176,10 @@ def test_runs_collapsed_change_nothing(case: Case, piece: int, often: bool) -> N
         part = pfns[start : start + piece]
         granules, ends = np.empty(piece, np.uint32), np.empty(piece, np.uint32)
         n = runs.collapse(params.first_pfn, layout.granule_shift, part, len(part), granules, ends)
-        state.counts[chunked_state.OFTEN] = often
-        chunked.replay_runs(layout, state, granules, ends, 0, n // 2)
-        chunked.replay_runs(layout, state, granules, ends, n // 2, n)
-    chunked_state.count_populated(layout, state)
+        state.counts[many_granules_state.OFTEN] = often
+        many_granules.replay_runs(layout, state, granules, ends, 0, n // 2)
+        many_granules.replay_runs(layout, state, granules, ends, n // 2, n)
+    many_granules_state.count_populated(layout, state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
 
 
@@ -186,10 +189,10 @@ def test_a_state_made_new_again_is_new(case: Case, threshold_chunks: int) -> Non
     params, pfns = case
     other = params.replace(threshold_bytes=threshold_chunks * params.chunk_bytes, batch_chunks=1)
     state = state_for(params, len(pfns))
-    chunked.replay(layout_of(other), state, params.n_pages - 1 - pfns, 0, len(pfns))
-    chunked_state.reset(state)
-    chunked.replay(layout_of(params), state, pfns, 0, len(pfns))
-    chunked_state.count_populated(layout_of(params), state)
+    many_granules.replay(layout_of(other), state, params.n_pages - 1 - pfns, 0, len(pfns))
+    many_granules_state.reset(state)
+    many_granules.replay(layout_of(params), state, pfns, 0, len(pfns))
+    many_granules_state.count_populated(layout_of(params), state)
     assert named(params, state, len(pfns)) == replayed(params, pfns)
 
 

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pfnlab.kernels import belady, clock, lru, orders, random_order, s3fifo, sieve, stack_distances
+from pfnlab.kernels.policies import (
+    clock,
+    lru,
+    lru_distances,
+    opt,
+    random_order,
+    s3fifo,
+    shared,
+    sieve,
+)
 from tests import reference_orders as reference
 
 pytestmark = pytest.mark.kernel
@@ -26,7 +35,7 @@ KERNELS: dict[str, Any] = {
     "random": random_order,
     "s3fifo": s3fifo,
     "s3fifo-simulator": s3fifo,
-    "opt": belady,
+    "opt": opt,
 }
 REFERENCES: dict[str, Callable[[Sequence[int], int], reference.Order]] = {
     "lru": lambda chunks, limit: reference.Lru(),
@@ -39,8 +48,8 @@ REFERENCES: dict[str, Callable[[Sequence[int], int], reference.Order]] = {
 BATCHED = ["lru", "clock", "sieve"]
 
 
-def layout_of(limit: int, batch: int = 1, window_shift: int = -1) -> orders.Layout:
-    return orders.Layout(FIRST_PFN, SHIFT, limit, batch, window_shift)
+def layout_of(limit: int, batch: int = 1, window_shift: int = -1) -> shared.Layout:
+    return shared.Layout(FIRST_PFN, SHIFT, limit, batch, window_shift)
 
 
 def pfns_of(chunks: Sequence[int], dtype: Any = np.uint32) -> Any:
@@ -59,7 +68,7 @@ def state_of(name: str, limit: int, n_events: int, window_shift: int = -1, **mor
     return KERNELS[name].state(n_chunks, limit, window_shift, **more)
 
 
-def replay(name: str, layout: orders.Layout, state: Any, pfns: Any, cuts: Sequence[int]) -> Any:
+def replay(name: str, layout: shared.Layout, state: Any, pfns: Any, cuts: Sequence[int]) -> Any:
     """Counts after the pieces between `cuts`, the second of which is an array of its own."""
     kernel = KERNELS[name]
     bounds = [0, *sorted(cuts), len(pfns)]
@@ -122,7 +131,7 @@ def test_many_words(name: str, limit: int) -> None:
 @pytest.mark.parametrize("name", [*REFERENCES, "random"])
 def test_big_table(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above `BIG` chunks the loops ask for lines ahead, and count the same."""
-    n_chunks = orders.BIG + 10
+    n_chunks = shared.BIG + 10
     chunks = [chunk * 4000 for chunk in mixed_chunks(600, 30)]
     state = state_of(name, 9, len(chunks), n_chunks=n_chunks)
     counts = replay(name, layout_of(9), state, pfns_of(chunks), [])
@@ -134,7 +143,7 @@ def test_opt_in_a_long_trace() -> None:
     """Places so far apart that the victim is found through every level."""
     chunks = mixed_chunks(3000, 200)
     state = state_of("opt", 29, 2**25, 2, n_chunks=200)
-    state.marks[belady.LEFT] = len(chunks)  # the rest of the trace is left out
+    state.marks[opt.LEFT] = len(chunks)  # the rest of the trace is left out
     expected = reference.replay(chunks, reference.Opt(chunks), 29, 1, 4)
     assert replay("opt", layout_of(29, 1, 2), state, pfns_of(chunks), [1000]) == expected
 
@@ -182,7 +191,7 @@ def lcg_trace() -> list[int]:
 
 def faults(name: str, chunks: Sequence[int], limit: int) -> int:
     state = state_of(name, limit, len(chunks), n_chunks=max(chunks) + 1)
-    return int(replay(name, layout_of(limit), state, pfns_of(chunks), [])[orders.FAULTS])
+    return int(replay(name, layout_of(limit), state, pfns_of(chunks), [])[shared.FAULTS])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -249,7 +258,7 @@ def test_random_equals_fifo_in_law(limit: int, law: Fraction) -> None:
     chunks = np.random.Generator(np.random.PCG64(7)).choice(4, n, p=[1 / 2, 1 / 4, 1 / 8, 1 / 8])
     state = random_order.state(4, limit, seed=5)
     counts = replay("random", layout_of(limit), state, pfns_of(chunks.tolist()), [])
-    assert counts[orders.FAULTS] / n == pytest.approx(float(law), abs=0.007)  # LRU is 0.018 off
+    assert counts[shared.FAULTS] / n == pytest.approx(float(law), abs=0.007)  # LRU is 0.018 off
 
 
 @given(
@@ -260,16 +269,16 @@ def test_random_keeps_the_books(chunks: list[int], limit: int, batch: int, seed:
     state = state_of("random", limit, len(chunks), 2, seed=seed)
     counts = replay("random", layout_of(limit, batch, 2), state, pfns_of(chunks), [])
     here = {int(chunk) for chunk in np.flatnonzero(state.known == random_order.HERE)}
-    assert counts[orders.RESIDENT] == len(here) <= limit
+    assert counts[shared.RESIDENT] == len(here) <= limit
     assert here == {int(chunk) for chunk in state.residents[: len(here)]}
-    assert counts[orders.FAULTS] == counts[orders.EVICTED_CHUNKS] + len(here)
-    assert counts[orders.COLD_FAULTS] == len(set(chunks))
-    assert counts[orders.WINDOWS] == len({chunk // 4 for chunk in here})
+    assert counts[shared.FAULTS] == counts[shared.EVICTED_CHUNKS] + len(here)
+    assert counts[shared.COLD_FAULTS] == len(set(chunks))
+    assert counts[shared.WINDOWS] == len({chunk // 4 for chunk in here})
     if chunks:
         assert chunks[-1] in here
     if batch == 1:
         touched = [len(set(chunks[: i + 1])) for i in range(len(chunks))]
-        assert counts[orders.RESIDENT_SUM] == sum(min(limit, n) for n in touched)
+        assert counts[shared.RESIDENT_SUM] == sum(min(limit, n) for n in touched)
     again = state_of("random", limit, len(chunks), 2, seed=seed)
     cuts = [len(chunks) // 3, len(chunks) // 2]
     assert replay("random", layout_of(limit, batch, 2), again, pfns_of(chunks), cuts) == counts
@@ -292,12 +301,12 @@ GOLDEN = [710, 912, 0, 187, 742]
 # --- All thresholds at once ------------------------------------------------------------------
 
 
-def measured(chunks: Sequence[int], n_chunks: int, cuts: Sequence[int]) -> stack_distances.State:
-    state = stack_distances.state(n_chunks)
+def measured(chunks: Sequence[int], n_chunks: int, cuts: Sequence[int]) -> lru_distances.State:
+    state = lru_distances.state(n_chunks)
     pfns = pfns_of(chunks)
     bounds = [0, *sorted(cuts), len(chunks)]
     for start, stop in pairwise(bounds):
-        stack_distances.replay(layout_of(1), state, pfns, start, stop)
+        lru_distances.replay(layout_of(1), state, pfns, start, stop)
     return state
 
 
@@ -305,7 +314,7 @@ def measured(chunks: Sequence[int], n_chunks: int, cuts: Sequence[int]) -> stack
 def test_stack_distances(chunks: list[int], cuts: list[int]) -> None:
     state = measured(chunks, N_CHUNKS, [min(cut, len(chunks)) for cut in cuts])
     expected = reference.stack_distances(chunks)
-    assert state.marks[stack_distances.TOUCHED] == expected.count(None)
+    assert state.marks[lru_distances.TOUCHED] == expected.count(None)
     assert state.distances.tolist() == [expected.count(n) for n in range(N_CHUNKS + 1)]
 
 
@@ -313,13 +322,13 @@ def test_every_threshold_of_lru() -> None:
     """Faults and resident sums of all thresholds, against one replay each."""
     chunks = mixed_chunks(3000, 200)
     state = measured(chunks, 200, [1234])
-    touched = int(state.marks[stack_distances.TOUCHED])
+    touched = int(state.marks[lru_distances.TOUCHED])
     for limit in (1, 2, 29, 63, 64, 65, 150, 200):
         single = lru.state(200, limit)
         counts = replay("lru", layout_of(limit), single, pfns_of(chunks), [])
-        assert touched + state.distances[limit + 1 :].sum() == counts[orders.FAULTS]
+        assert touched + state.distances[limit + 1 :].sum() == counts[shared.FAULTS]
         filled = np.minimum(limit, np.arange(201)) * state.fills
-        assert filled.sum() == counts[orders.RESIDENT_SUM]
+        assert filled.sum() == counts[shared.RESIDENT_SUM]
 
 
 def test_stack_distances_of_the_book() -> None:

@@ -18,8 +18,8 @@ from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thres
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.thresholds import Thresholds
-from pfnlab.kernels import expiry as expiry_kernel
-from pfnlab.kernels import thresholds as kernel
+from pfnlab.kernels.lra import one_granule as expiry_kernel
+from pfnlab.kernels.lra import thresholds as kernel
 from pfnlab.streamed import StreamedTrace
 from tests import reference_orders
 

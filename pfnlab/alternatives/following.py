@@ -11,8 +11,8 @@ from pfnlab.columns import Events
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.geometry import Geometry
-from pfnlab.kernels import follow as kernel
-from pfnlab.kernels import pages
+from pfnlab.kernels import descriptor_use as kernel
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.state import FREE
 from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, Params
@@ -169,7 +169,7 @@ def _state(params: Params, sizes: kernel.Sizes) -> kernel.Following:
     )  # fmt: skip
 
 
-def _table(n_places: int) -> tuple[pages.Keys, pages.Keys]:
+def _table(n_places: int) -> tuple[page_counts.Keys, page_counts.Keys]:
     return np.full(n_places, FREE, np.int64), np.zeros(n_places, np.int64)
 
 
@@ -185,7 +185,7 @@ def _larger(state: kernel.Following) -> kernel.Following:
         keys, numbers = getattr(state, keys_name), getattr(state, numbers_name)
         if counts[place] >= len(keys) // 2:
             new_keys, new_numbers = _table(4 * len(keys))
-            pages.move(keys, numbers, new_keys, new_numbers)
+            page_counts.move(keys, numbers, new_keys, new_numbers)
             larger: dict[str, Any] = {keys_name: new_keys, numbers_name: new_numbers}
             state = state._replace(**larger)
     return state

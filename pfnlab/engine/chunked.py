@@ -1,4 +1,4 @@
-"""LRA where a chunk has several granules, for lookups: `pfnlab.kernels.chunked`."""
+"""LRA where a chunk has several granules, for lookups: `pfnlab.kernels.lra.many_granules`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Runs
 from pfnlab.engine.counting import has_ptes, log2
 from pfnlab.geometry import WINDOW_BYTES, Geometry
-from pfnlab.kernels import chunked as kernel
-from pfnlab.kernels import chunked_state as tables
+from pfnlab.kernels.lra import many_granules as kernel
+from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result

@@ -13,7 +13,7 @@ from pfnlab.columns import Events
 from pfnlab.engine.counting import log2
 from pfnlab.geometry import Geometry
 from pfnlab.kernels import runs as kernel
-from pfnlab.kernels.orders import Layout
+from pfnlab.kernels.policies.shared import Layout
 from pfnlab.memory import available_bytes
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable

@@ -1,4 +1,4 @@
-"""LRA where a chunk is one granule, for lookups: `pfnlab.kernels.expiry`."""
+"""LRA where a chunk is one granule, for lookups: `pfnlab.kernels.lra.one_granule`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pfnlab.engine.counting import (
     span_of,
     window_shift,
 )
-from pfnlab.kernels import expiry as kernel
+from pfnlab.kernels.lra import one_granule as kernel
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result

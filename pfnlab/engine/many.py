@@ -23,7 +23,7 @@ from pfnlab.engine.orders import Order
 from pfnlab.engine.plan import kind_of, planned
 from pfnlab.engine.threads import Look, in_threads
 from pfnlab.engine.thresholds import StackDistances, Thresholds
-from pfnlab.kernels.thresholds import WIDTHS
+from pfnlab.kernels.lra.thresholds import WIDTHS
 from pfnlab.memory import available_bytes
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable

@@ -14,10 +14,10 @@ from pfnlab.engine.seeds import random_key
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.errors import ParameterError
 from pfnlab.geometry import WINDOW_BYTES, Geometry
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels import replay as mechanism
 from pfnlab.kernels import state as tables
-from pfnlab.kernels.own import HookError, Own, compiled_hook
+from pfnlab.kernels.user_policy import HookError, Own, compiled_hook
 from pfnlab.memory import check_fits
 from pfnlab.own_policy import PARTS, REGISTERED
 from pfnlab.params import PARAMETERS, Params
@@ -218,7 +218,7 @@ def _with_larger_failed_table(state: tables.State) -> tables.State:
     larger = state._replace(
         failed_pfns=np.full(n_places, tables.FREE, np.int64), failed=np.zeros(n_places, np.int64)
     )
-    pages.move(state.failed_pfns, state.failed, larger.failed_pfns, larger.failed)
+    page_counts.move(state.failed_pfns, state.failed, larger.failed_pfns, larger.failed)
     return larger
 
 

@@ -17,14 +17,14 @@ from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 from pfnlab.trace import Trace
 
-#: The file of `pfnlab.kernels` that replays each policy.
+#: The file of `pfnlab.kernels.policies` that replays each policy.
 KERNELS = {
     "lru": "lru",
     "clock": "clock",
     "sieve": "sieve",
     "s3fifo": "s3fifo",
     "random": "random_order",
-    "opt": "belady",
+    "opt": "opt",
 }
 
 
@@ -46,8 +46,8 @@ class Order:
 
     def __init__(self, trace: Replayable, params: Params, *, paper: bool = True) -> None:
         self.params, self.n_events = params, len(trace)
-        self.kernel: Any = import_module(f"pfnlab.kernels.{KERNELS[params.policy]}")
-        self.counts: Any = import_module("pfnlab.kernels.orders")
+        self.kernel: Any = import_module(f"pfnlab.kernels.policies.{KERNELS[params.policy]}")
+        self.counts: Any = import_module("pfnlab.kernels.policies.shared")
         span, limit = span_of(trace, params), limit_chunks(params)
         self.layout = self.counts.Layout(
             span.first_pfn, chunk_shift(params), limit, params.batch_chunks, window_shift(params)

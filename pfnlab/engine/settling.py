@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from pfnlab.columns import Events
 from pfnlab.errors import TraceError
-from pfnlab.kernels import pages
-from pfnlab.kernels import settle as kernel
+from pfnlab.kernels import event_codes as kernel
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.state import ATOMIC, FREE
 from pfnlab.trace import Trace
 
@@ -54,7 +54,7 @@ class Settler:
 
     def _grow(self) -> None:
         larger = _table(4 * len(self.table.pfns))
-        pages.move(self.table.pfns, self.table.gets, larger.pfns, larger.gets)
+        page_counts.move(self.table.pfns, self.table.gets, larger.pfns, larger.gets)
         self.table = larger._replace(totals=self.table.totals)
 
 

@@ -1,4 +1,4 @@
-"""Many thresholds in one pass: `pfnlab.kernels.thresholds` for LRA, stack distances for LRU."""
+"""Many thresholds in one pass: `pfnlab.kernels.lra.thresholds` for LRA, stack distances for LRU."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Collapser, Runs
 from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
 from pfnlab.geometry import Geometry
-from pfnlab.kernels import stack_distances
-from pfnlab.kernels import thresholds as kernel
-from pfnlab.kernels.orders import Layout
+from pfnlab.kernels.lra import thresholds as kernel
+from pfnlab.kernels.policies import lru_distances
+from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
@@ -136,7 +136,7 @@ class StackDistances:
         self.points, self.n_events = points, len(trace)
         params, self.buffers = points[0], Buffers()
         self.layout = Layout(params.first_pfn, chunk_shift(params), 1, 1, -1)
-        self.state = stack_distances.state(
+        self.state = lru_distances.state(
             Geometry.of(params).n_chunks, max(len(trace), 1), empty=self.buffers.empty
         )
 
@@ -147,11 +147,11 @@ class StackDistances:
 
     def feed(self, events: Events) -> None:
         """Replay the next events."""
-        stack_distances.replay(self.layout, self.state, events.pfns, 0, len(events.pfns))
+        lru_distances.replay(self.layout, self.state, events.pfns, 0, len(events.pfns))
 
     def results(self) -> list[Result | None]:
         """Return the counters of each point, by their names."""
-        state, touched = self.state, int(self.state.marks[stack_distances.TOUCHED])
+        state, touched = self.state, int(self.state.marks[lru_distances.TOUCHED])
         beyond = np.concatenate([np.cumsum(state.distances[::-1])[::-1], [0]])
         sizes = np.arange(len(state.fills))
         found: list[Result | None] = []

@@ -15,8 +15,8 @@ from pfnlab.engine.orders import Order
 from pfnlab.engine.plan import planned
 from pfnlab.errors import ParameterError
 from pfnlab.geometry import Geometry
-from pfnlab.kernels import orders, s3fifo
 from pfnlab.kernels import state as tables
+from pfnlab.kernels.policies import s3fifo, shared
 from pfnlab.kernels.portions import count_portions
 from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
@@ -41,9 +41,9 @@ _WATCHED = {
 }
 #: The same for an order that has a kernel of its own; what it never counts is 0.
 _WATCHED_ORDER = {
-    "faults": orders.FAULTS,
-    "shootdowns": orders.PASSES,
-    "evicted_chunks": orders.EVICTED_CHUNKS,
+    "faults": shared.FAULTS,
+    "shootdowns": shared.PASSES,
+    "evicted_chunks": shared.EVICTED_CHUNKS,
 }
 
 
@@ -207,7 +207,7 @@ class _Course:
 
     def __init__(self, run: object, places: _Places, n_columns: int) -> None:
         self.run, self.places = run, places
-        n_counts = tables.N_COUNTS if isinstance(run, Mechanism) else orders.N_COUNTS
+        n_counts = tables.N_COUNTS if isinstance(run, Mechanism) else shared.N_COUNTS
         self.counts = np.zeros((n_columns + 1, n_counts), np.int64)
         self.seen = np.zeros(n_columns, np.bool_)
         self.maps = np.zeros((n_columns, len(places.first)), np.int64)
@@ -238,7 +238,7 @@ class _Course:
         (result,) = run.results()
         is_mechanism = isinstance(run, Mechanism)
         ever = self.places.count(run.state.ever) if is_mechanism else self.places.n_chunks
-        resident = tables.RESIDENT if is_mechanism else orders.RESIDENT
+        resident = tables.RESIDENT if is_mechanism else shared.RESIDENT
         return Timeline(
             result=result,
             source=trace.name,

@@ -5,8 +5,9 @@ and unpinned, its chunk evicted; `replay` at the end drives them. Which chunk go
 `policy` and `own` are, is in `pfnlab.kernels.victims`.
 
 Preconditions, checked by `pfnlab.engine`: every pfn lies in the region, codes are those of
-`pfnlab.kernels.settle`, sizes are powers of two with granule <= chunk <= threshold, the tables of
-`State` are as large as `Layout` and its policy say, and fewer than 2**31 pins live at once.
+`pfnlab.kernels.event_codes`, sizes are powers of two with granule <= chunk <= threshold, the
+tables of `State` are as large as `Layout` and its policy say, and fewer than 2**31 pins live at
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
 from pfnlab.kernels.state import (
     ATOMIC,
@@ -75,7 +76,7 @@ def row_of(layout: Layout, state: State, chunk: int) -> int:
     if not layout.hashed:
         return chunk + FIRST_ROW
     mask = len(state.chunk_keys) - 1
-    place = pages.place_of(chunk, layout.chunk_bits)
+    place = page_counts.place_of(chunk, layout.chunk_bits)
     while state.chunk_keys[place] != chunk:
         if state.chunk_keys[place] == FREE:
             state.chunk_keys[place] = chunk
@@ -178,7 +179,7 @@ def note_peaks(counts: npt.NDArray[np.int64]) -> None:
 @kernel
 def get_failed(state: State, failed_bits: int, pfn: int) -> None:
     """Remember a GET of `pfn` that failed, for its PUT to cancel."""
-    place = pages.find(state.failed_pfns, failed_bits, pfn)
+    place = page_counts.find(state.failed_pfns, failed_bits, pfn)
     if state.failed_pfns[place] == FREE:
         state.failed_pfns[place] = pfn
         state.counts[FAILED_PFNS] += 1
@@ -188,13 +189,13 @@ def get_failed(state: State, failed_bits: int, pfn: int) -> None:
 @kernel
 def cancel(state: State, failed_bits: int, pfn: int) -> bool:
     """Cancel a failed GET of `pfn`; False if there is none."""
-    place = pages.find(state.failed_pfns, failed_bits, pfn)
+    place = page_counts.find(state.failed_pfns, failed_bits, pfn)
     if state.failed_pfns[place] == FREE:
         return False
     state.failed[place] -= 1
     if state.failed[place] == 0:
         state.counts[FAILED_PFNS] -= 1
-        pages.forget(state.failed_pfns, state.failed, failed_bits, place)
+        page_counts.forget(state.failed_pfns, state.failed, failed_bits, place)
     return True
 
 
@@ -370,7 +371,7 @@ def replay(
     """
     counts = state.counts
     failed_limit = len(state.failed_pfns) // 2
-    failed_bits = pages.bits_of(state.failed_pfns)
+    failed_bits = page_counts.bits_of(state.failed_pfns)
     summed = start  # events before this one are in RESIDENT_SUM
     n_puts, n_unmatched = 0, 0
     held_row, held, again = np.uint64(0), np.int64(0), False

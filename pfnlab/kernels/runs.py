@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import next_elsewhere
+from pfnlab.kernels.policies.shared import next_elsewhere
 
 
 @kernel

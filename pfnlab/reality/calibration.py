@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from pfnlab.costs import DEFAULT_PRESET, FIGURES, Costs
 from pfnlab.errors import PfnlabError
-from pfnlab.kernels.reserved import PAGE_BYTES
+from pfnlab.kernels.host.reserved import PAGE_BYTES
 from pfnlab.params import Params
 from pfnlab.presets import PRESETS, Figure
 from pfnlab.reality.limits import why_no_twin

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from pfnlab.errors import ParameterError, PfnlabError
-from pfnlab.kernels import lockstep
-from pfnlab.kernels.system_calls import USAGE_WORDS
+from pfnlab.kernels.host import lockstep
+from pfnlab.kernels.host.system_calls import USAGE_WORDS
 from pfnlab.reality.limits import this_machine, why_no_twin
 from pfnlab.reality.range import reserved, resident_granules
 

@@ -16,9 +16,9 @@ import numpy as np
 from pfnlab.engine.settling import Settler
 from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.geometry import Geometry
-from pfnlab.kernels import locks
+from pfnlab.kernels.host import locks
+from pfnlab.kernels.host.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise
 from pfnlab.kernels.state import FREE
-from pfnlab.kernels.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.reality.range import HUGE_BYTES, reserved
 from pfnlab.replayable import Replayable

@@ -2,7 +2,7 @@
 
 vmalloc clears page tables at once but delays the flush. A granule of descriptors that was unmapped
 may still be in the TLB of some CPU, so it can't be given away before the flush: it is withheld,
-and what is withheld counts against the threshold. See `pfnlab.kernels.quarantine` for the rule.
+and what is withheld counts against the threshold. See `pfnlab.kernels.lazy_purge` for the rule.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pfnlab.columns import Events
 from pfnlab.errors import ParameterError
 from pfnlab.geometry import Geometry
-from pfnlab.kernels import quarantine as kernel
+from pfnlab.kernels import lazy_purge as kernel
 from pfnlab.memory import check_fits
 from pfnlab.params import Params
 from pfnlab.replayable import Replayable

@@ -75,7 +75,7 @@ def interleaved(calls: Calls, depth: int) -> Piece:
 
 def interleaved_compiled(calls: Calls, depth: int) -> Piece:
     """Return what `interleaved_plain` does, by compiled code."""
-    from pfnlab.kernels import calls as kernel
+    from pfnlab.kernels import page_calls as kernel
 
     n = len(calls.first) - depth
     n_events = int(calls.n_pages[depth:].sum() + calls.n_pages[:n].sum())

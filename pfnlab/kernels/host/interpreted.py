@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from pfnlab.kernels.system_calls import foreign
+from pfnlab.kernels.host.system_calls import foreign
 
 
 @cache

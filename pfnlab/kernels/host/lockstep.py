@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.system_calls import minor_faults
+from pfnlab.kernels.host.system_calls import minor_faults
 
 Int64s = npt.NDArray[np.int64]
 

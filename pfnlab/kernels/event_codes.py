@@ -3,7 +3,7 @@
 Whether a PUT finds a GET of its page, live or failed, depends on the trace alone: so it is
 found out once a trace, and a replay needs no table of pages with live pins.
 
-Preconditions: ops are LOOKUP, GET or PUT, and the table is one of `pfnlab.kernels.pages`.
+Preconditions: ops are LOOKUP, GET or PUT, and the table is one of `pfnlab.kernels.page_counts`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
 from pfnlab.kernels.state import ATOMIC, FREE, GET, PUT, UNMATCHED_PUT
 
@@ -35,7 +35,7 @@ def settle(
 ) -> int:
     """Write the codes of events ``[start, stop)``; return where it stopped for want of places."""
     limit = len(table.pfns) // 2
-    bits = pages.bits_of(table.pfns)
+    bits = page_counts.bits_of(table.pfns)
     for event in range(start, stop):
         code: Any = np.int64(ops[event])
         if code == GET:
@@ -54,7 +54,7 @@ def settle(
 def take(table: Outstanding, bits: int, pfn: Any) -> None:
     """Count one more GET of `pfn`."""
     totals = table.totals
-    place = pages.find(table.pfns, bits, pfn)
+    place = page_counts.find(table.pfns, bits, pfn)
     if table.pfns[place] == FREE:
         table.pfns[place] = pfn
         totals[PAGES] += 1
@@ -66,12 +66,12 @@ def take(table: Outstanding, bits: int, pfn: Any) -> None:
 @kernel
 def drop(table: Outstanding, bits: int, pfn: Any) -> bool:
     """Let a PUT of `pfn` answer a GET; False if none waits for it."""
-    place = pages.find(table.pfns, bits, pfn)
+    place = page_counts.find(table.pfns, bits, pfn)
     if table.pfns[place] == FREE:
         return False
     table.totals[GETS] -= 1
     table.gets[place] -= 1
     if table.gets[place] == 0:
         table.totals[PAGES] -= 1
-        pages.forget(table.pfns, table.gets, bits, place)
+        page_counts.forget(table.pfns, table.gets, bits, place)
     return True

@@ -4,7 +4,7 @@ A chunk with live pins is locked (``mlock2``), so that the kernel itself refuses
 is made once the kernel has given the page, for only then it is known that there was a fault.
 
 Preconditions, checked by `pfnlab.reality.twin`: those of `pfnlab.kernels.replay` and
-`pfnlab.kernels.reserved`.
+`pfnlab.kernels.host.reserved`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.reserved import (
+from pfnlab.kernels.host.reserved import (
     CHUNK,
     ELAPSED_NS,
     EVENTS,
@@ -38,6 +38,13 @@ from pfnlab.kernels.reserved import (
     take_out,
     touch,
     unmap,
+)
+from pfnlab.kernels.host.system_calls import (
+    MLOCK_ONFAULT,
+    minor_faults,
+    mlock2,
+    munlock,
+    now_ns,
 )
 from pfnlab.kernels.state import (
     ATOMIC,
@@ -69,13 +76,6 @@ from pfnlab.kernels.state import (
     WINDOWS,
     WINDOWS_EVER,
 )
-from pfnlab.kernels.system_calls import (
-    MLOCK_ONFAULT,
-    minor_faults,
-    mlock2,
-    munlock,
-    now_ns,
-)
 
 # --- Fault, pin, evict -------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ def take_in(place: Range, tables: Tables, words: Int64s, pfn: int, atomic: bool)
     """Do the rest of a fault once the kernel has given the page; the row of its chunk."""
     counts, chunks = tables.counts, tables.chunks
     granule = (pfn - place.first_pfn) >> place.granule_shift
-    row = row_of(tables, pages.bits_of(tables.keys), granule >> place.chunk_shift)
+    row = row_of(tables, page_counts.bits_of(tables.keys), granule >> place.chunk_shift)
     take_out(chunks, row)  # so that a pass does not meet it
     if atomic:
         counts[RESERVE] -= 1
@@ -198,7 +198,7 @@ def pin(place: Range, tables: Tables, words: Int64s, pfn: int) -> None:
     """Take a reference, in the descriptor; the first of a chunk locks it."""
     words[(pfn - place.first_pfn) * place.descriptor_words + REFERENCES] += 1
     chunk = (pfn - place.first_pfn) >> (place.granule_shift + place.chunk_shift)
-    row = row_of(tables, pages.bits_of(tables.keys), chunk)
+    row = row_of(tables, page_counts.bits_of(tables.keys), chunk)
     tables.chunks[row, PINS] += 1
     if tables.chunks[row, PINS] == 1:
         size = (place.granule_pages << place.chunk_shift) * PAGE_BYTES
@@ -212,7 +212,7 @@ def unpin(place: Range, tables: Tables, words: Int64s, pfn: int) -> None:
     tables.seen[WRONG_ANSWERS] += words[word] <= 0  # the state of the descriptor was lost
     words[word] -= 1
     chunk = (pfn - place.first_pfn) >> (place.granule_shift + place.chunk_shift)
-    row = row_of(tables, pages.bits_of(tables.keys), chunk)
+    row = row_of(tables, page_counts.bits_of(tables.keys), chunk)
     tables.chunks[row, PINS] -= 1
     if tables.chunks[row, PINS] == 0:
         size = (place.granule_pages << place.chunk_shift) * PAGE_BYTES
@@ -275,7 +275,7 @@ def step(place: Range, tables: Tables, words: Int64s, pfn: int, code: int) -> No
 @kernel
 def remember(tables: Tables, pfn: int) -> None:
     """Remember a GET that failed: its descriptor has no page to hold that."""
-    place = pages.find(tables.failed_pfns, pages.bits_of(tables.failed_pfns), pfn)
+    place = page_counts.find(tables.failed_pfns, page_counts.bits_of(tables.failed_pfns), pfn)
     if tables.failed_pfns[place] == FREE:
         tables.failed_pfns[place] = pfn
         tables.counts[FAILED_PFNS] += 1
@@ -287,12 +287,12 @@ def cancel(tables: Tables, pfn: int) -> bool:
     """Cancel a failed GET of `pfn`; False if there is none."""
     if tables.counts[FAILED_PFNS] == 0:
         return False
-    bits = pages.bits_of(tables.failed_pfns)
-    place = pages.find(tables.failed_pfns, bits, pfn)
+    bits = page_counts.bits_of(tables.failed_pfns)
+    place = page_counts.find(tables.failed_pfns, bits, pfn)
     if tables.failed_pfns[place] == FREE:
         return False
     tables.failed[place] -= 1
     if tables.failed[place] == 0:
         tables.counts[FAILED_PFNS] -= 1
-        pages.forget(tables.failed_pfns, tables.failed, bits, place)
+        page_counts.forget(tables.failed_pfns, tables.failed, bits, place)
     return True

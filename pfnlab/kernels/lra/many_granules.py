@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from pfnlab.kernels.bits import popcount, prefetch
-from pfnlab.kernels.chunked_state import (
+from pfnlab.kernels.compiled import kernel
+from pfnlab.kernels.lra.many_granules_state import (
     BLOCK_EVENTS,
     EVICTED_CHUNKS,
     EVICTED_GRANULES,
@@ -42,7 +43,6 @@ from pfnlab.kernels.chunked_state import (
     State,
     squeeze,
 )
-from pfnlab.kernels.compiled import kernel
 
 #: The loop without branches is faster where one access in so many misses: 1.7 ns against 1.4 at 2 %
 #: of unpredictable misses, 1.9 against 2.1 at 5 %, 2.7 against 4.4 at 20 %.

@@ -2,8 +2,9 @@
 
 Nothing here is evicted, so one pass answers for all of them.
 
-Preconditions: every pfn lies in the region, codes are those of `pfnlab.kernels.settle`, bitmaps
-have a bit for every area, and the tables of pages start empty (`pfnlab.kernels.pages`).
+Preconditions: every pfn lies in the region, codes are those of `pfnlab.kernels.event_codes`,
+bitmaps have a bit for every area, and the tables of pages start empty
+(`pfnlab.kernels.page_counts`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
 from pfnlab.kernels.state import ATOMIC, GET, LOOKUP, ONE, PUT
 
@@ -84,7 +85,7 @@ def is_set(bitmap: npt.NDArray[np.uint64], index: int) -> bool:
 @kernel
 def add(keys: Any, numbers: Any, bits: int, key: int) -> int:
     """Count one more of `key`; return how many there are now."""
-    place = pages.find(keys, bits, key)
+    place = page_counts.find(keys, bits, key)
     keys[place] = key
     numbers[place] += 1
     return numbers[place]  # type: ignore[no-any-return]
@@ -93,11 +94,11 @@ def add(keys: Any, numbers: Any, bits: int, key: int) -> int:
 @kernel
 def drop(keys: Any, numbers: Any, bits: int, key: int) -> int:
     """Count one less of `key`, which must be there; return how many are left."""
-    place = pages.find(keys, bits, key)
+    place = page_counts.find(keys, bits, key)
     numbers[place] -= 1
     left = numbers[place]
     if left == 0:
-        pages.forget(keys, numbers, bits, place)
+        page_counts.forget(keys, numbers, bits, place)
     return left  # type: ignore[no-any-return]
 
 
@@ -135,8 +136,11 @@ def unpinned(state: Following, pfn_bits: int, area_bits: int, pfn: int, area: in
 def follow(sizes: Sizes, state: Following, pfns: Any, codes: Any, start: int, stop: int) -> int:
     """Follow events ``[start, stop)``; return where it stopped because a table is half full."""
     counts = state.counts
-    pfn_bits, area_bits = pages.bits_of(state.live_pfns), pages.bits_of(state.live_areas)
-    line_bits = pages.bits_of(state.lines)
+    pfn_bits, area_bits = (
+        page_counts.bits_of(state.live_pfns),
+        page_counts.bits_of(state.live_areas),
+    )
+    line_bits = page_counts.bits_of(state.lines)
     pfn_limit, line_limit = len(state.live_pfns) // 2, len(state.lines) // 2
     area_limit = len(state.live_areas) // 2
     for event in range(start, stop):

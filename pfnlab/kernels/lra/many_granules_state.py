@@ -1,4 +1,4 @@
-"""What a replay of lookups in chunks of granules keeps (see `pfnlab.kernels.chunked`).
+"""What a replay of lookups in chunks of granules keeps (see `pfnlab.kernels.lra.many_granules`).
 
 `state` allocates it, `reset` makes it new again, `squeeze` makes room in the log, and
 `count_populated` settles the two counts that a replay leaves open.

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels.bits import popcount, prefetch
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import AHEAD, BIG, Empty, Layout, U, next_elsewhere
+from pfnlab.kernels.policies.shared import AHEAD, BIG, Empty, Layout, U, next_elsewhere
 
 # Places in `State.marks`.
 HEAD, LAST_CHUNK, TOUCHED, N_MARKS = range(4)

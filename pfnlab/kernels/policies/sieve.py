@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels.bits import lowest_bit, prefetch
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import (
+from pfnlab.kernels.policies.shared import (
     AHEAD,
     BIG,
     COLD_FAULTS,

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels.bits import prefetch
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import next_elsewhere
+from pfnlab.kernels.policies.shared import next_elsewhere
 
 U = np.uint64
 ZERO, ONE, AHEAD = U(0), U(1), U(64)

@@ -1,6 +1,7 @@
 """What pins lock if each locks its chunk: the most chunks at once, and the most runs of them.
 
-Preconditions: codes are those of `pfnlab.kernels.settle`; the table has room for twice the chunks.
+Preconditions: codes are those of `pfnlab.kernels.event_codes`; the table has room for twice the
+chunks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
 from pfnlab.kernels.state import FREE, GET, PUT
 
@@ -25,13 +26,13 @@ def follow_locks(
     keys: Int64s, pins: Int64s, found: Int64s, pfns: Any, codes: Any, first_pfn: int, shift: int
 ) -> None:
     """Follow the pins of a piece of a trace; `shift` is log2 of the pfns of a chunk."""
-    bits = pages.bits_of(keys)
+    bits = page_counts.bits_of(keys)
     for event in range(len(pfns)):
         op = codes[event] & 3
         if op != GET and op != PUT:
             continue
         chunk: Any = (np.int64(pfns[event]) - first_pfn) >> shift
-        place = pages.find(keys, bits, chunk)
+        place = page_counts.find(keys, bits, chunk)
         keys[place] = chunk
         before = pins[place]
         pins[place] += 1 if op == GET else -1
@@ -49,5 +50,5 @@ def is_pinned(keys: Int64s, pins: Int64s, bits: int, chunk: int) -> int:
     """1 if the chunk has live pins, else 0."""
     if chunk < 0:
         return 0
-    place = pages.find(keys, bits, chunk)
+    place = page_counts.find(keys, bits, chunk)
     return 1 if keys[place] != FREE and pins[place] > 0 else 0

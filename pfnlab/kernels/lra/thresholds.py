@@ -1,8 +1,8 @@
 """LRA for many thresholds in one pass, where a chunk is one granule and nothing is pinned.
 
-What `pfnlab.kernels.expiry` keeps of a chunk is kept here for 16, 32 or 64 thresholds side by side:
-a row of numbers of faults, compared with a row of the faults so far. All thresholds see a run of
-accesses to a chunk at once, so the cost does not depend on how many of them miss.
+What `pfnlab.kernels.lra.one_granule` keeps of a chunk is kept here for 16, 32 or 64 thresholds
+side by side: a row of numbers of faults, compared with a row of the faults so far. All thresholds
+see a run of accesses to a chunk at once, so the cost does not depend on how many of them miss.
 
 A block of runs is gone over twice. `scan` does what is the same for all thresholds: it notes when
 each chunk is accessed for the first time ever, and asks for the rows. `advance` compares them: one

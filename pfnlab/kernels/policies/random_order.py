@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pfnlab.kernels.bits import prefetch
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.orders import (
+from pfnlab.kernels.policies.shared import (
     AHEAD,
     BIG,
     COLD_FAULTS,

@@ -15,16 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.kernels import pages
+from pfnlab.kernels import page_counts
 from pfnlab.kernels.compiled import kernel
-from pfnlab.kernels.state import FREE
-from pfnlab.kernels.system_calls import (
+from pfnlab.kernels.host.system_calls import (
     MADV_DONTNEED,
     MADV_POPULATE_WRITE,
     madvise,
     mincore,
     process_madvise,
 )
+from pfnlab.kernels.state import FREE
 
 Int64s = npt.NDArray[np.int64]
 
@@ -89,7 +89,7 @@ class Tables(NamedTuple):
 @kernel
 def row_of(tables: Tables, bits: int, chunk: int) -> int:
     """Row of a chunk; one that is seen for the first time gets the next."""
-    place = pages.find(tables.keys, bits, chunk)
+    place = page_counts.find(tables.keys, bits, chunk)
     if tables.keys[place] == FREE:
         row = FIRST_ROW + tables.seen[ROWS]
         tables.seen[ROWS] += 1

@@ -1,0 +1,1 @@
+"""Loops for least-recently-allocated eviction."""

@@ -1,0 +1,1 @@
+"""Loops for other victim orders, one file each."""
