@@ -16,7 +16,7 @@ import numpy as np
 import pfnlab
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, ROOT, Scale, scratch_folder, zs
-from pfnlab.memory import available_bytes
+from pfnlab.params.memory import available_bytes
 
 FIRST_RESULT = """
 import numpy as np, pfnlab

@@ -16,7 +16,7 @@ from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, TRACES, Scale, touched_chunks, trace_of
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.orders import Order
-from pfnlab.own_policy import POLICIES
+from pfnlab.params.policies import POLICIES
 
 PREFIX = 200_000  # what cachetools and plain Python are given
 

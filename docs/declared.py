@@ -25,9 +25,9 @@ from pfnlab.alternatives import known_schemes
 from pfnlab.cli import COMMANDS, main
 from pfnlab.formats.known import FORMATS
 from pfnlab.params import PARAMETERS
-from pfnlab.presets import PRESETS
-from pfnlab.regions import REGIONS
-from pfnlab.units import short_bytes
+from pfnlab.params.cost_presets import PRESETS
+from pfnlab.params.regions import REGIONS
+from pfnlab.params.units import short_bytes
 from pfnlab.workloads import WORKLOADS
 
 TRUST = {

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Costs": "costs",
+    "Costs": "params.costs",
     "FileError": "errors",
-    "Geometry": "geometry",
+    "Geometry": "params.geometry",
     "NotebookError": "errors",
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
     "PointError": "grid",
-    "Policy": "own_policy",
+    "Policy": "params.policies",
     "Result": "result",
     "SweepInterrupted": "grid",
     "StoreError": "grid",
@@ -32,15 +32,15 @@ _HOMES = {
     "changes": "comparison",
     "evictability": "studies.evictable",
     "explore": "studies.exploring",
-    "format_bytes": "units",
+    "format_bytes": "params.units",
     "load": "formats",
-    "parse_bytes": "units",
+    "parse_bytes": "params.units",
     "pinned_for_io": "studies.contexts",
     "pins_compared": "studies.pinning",
     "processes": "grid",
     "prefaulted": "studies.contexts",
-    "region": "regions",
-    "register": "own_policy",
+    "region": "params.regions",
+    "register": "params.policies",
     "repinned": "studies.pinning",
     "replay": "engine",
     "save": "native",
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.comparison import changes as changes
-    from pfnlab.costs import Costs as Costs
     from pfnlab.engine import replay as replay
     from pfnlab.engine.stepping import steps as steps
     from pfnlab.engine.watching import timeline as timeline
@@ -72,7 +71,6 @@ if TYPE_CHECKING:
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
     from pfnlab.formats import load as load
-    from pfnlab.geometry import Geometry as Geometry
     from pfnlab.grid import PointError as PointError
     from pfnlab.grid import StoreError as StoreError
     from pfnlab.grid import StoreWarning as StoreWarning
@@ -80,10 +78,14 @@ if TYPE_CHECKING:
     from pfnlab.grid import processes as processes
     from pfnlab.grid import sweep as sweep
     from pfnlab.native import save as save
-    from pfnlab.own_policy import Policy as Policy
-    from pfnlab.own_policy import register as register
     from pfnlab.params import Params as Params
-    from pfnlab.regions import region as region
+    from pfnlab.params.costs import Costs as Costs
+    from pfnlab.params.geometry import Geometry as Geometry
+    from pfnlab.params.policies import Policy as Policy
+    from pfnlab.params.policies import register as register
+    from pfnlab.params.regions import region as region
+    from pfnlab.params.units import format_bytes as format_bytes
+    from pfnlab.params.units import parse_bytes as parse_bytes
     from pfnlab.result import Result as Result
     from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.studies.contexts import atomic_remedies as atomic_remedies
@@ -96,8 +98,6 @@ if TYPE_CHECKING:
     from pfnlab.studies.pinning import pins_compared as pins_compared
     from pfnlab.studies.pinning import repinned as repinned
     from pfnlab.trace import Trace as Trace
-    from pfnlab.units import format_bytes as format_bytes
-    from pfnlab.units import parse_bytes as parse_bytes
     from pfnlab.workloads import workload as workload
 
 

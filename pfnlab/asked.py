@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import pandas as pd
 
-from pfnlab.costs import DEFAULT_PRESET, costs_of
 from pfnlab.errors import ParameterError, near
 from pfnlab.frames import write_frame
 from pfnlab.grid import (
@@ -33,8 +32,9 @@ from pfnlab.grid.axes import REGION, Grid
 from pfnlab.grid.recalling import flat, remembered
 from pfnlab.named import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.regions import Region
-from pfnlab.regions import region as region_of
+from pfnlab.params.costs import DEFAULT_PRESET, costs_of
+from pfnlab.params.regions import Region
+from pfnlab.params.regions import region as region_of
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.geometry import Geometry
+from pfnlab.params.geometry import Geometry
 
 #: Largest region, in granules, that is counted in a table: 256 MiB of it.
 TABLE_GRANULES = 1 << 28

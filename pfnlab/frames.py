@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pfnlab.errors import FrameError
 from pfnlab.files import whole_file
 from pfnlab.params import PARAMETERS
-from pfnlab.units import short_bytes, short_ns
+from pfnlab.params.units import short_bytes, short_ns
 
 METADATA_KEY = b"pfnlab.frame"
 #: Where `DataFrame.attrs` keeps what was asked for, and the digests of the traces, as JSON.

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from pfnlab import asked
-from pfnlab.costs import Costs
 from pfnlab.errors import NotebookError, ParameterError, TraceError, near
 from pfnlab.grid import Source, drawn, points
 from pfnlab.headless import ALLOWED, FOLDER, execute, targets_of
 from pfnlab.named import ROOT, find_source, shipped_traces
 from pfnlab.params import Params
-from pfnlab.regions import Region
+from pfnlab.params.costs import Costs
+from pfnlab.params.regions import Region
 from pfnlab.replayable import Replayable
 
 __all__ = ["ALLOWED", "FOLDER", "ROOT", "Request", "execute", "find_source", "measured", "request",

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.units import MIB, format_bytes
+from pfnlab.params.units import MIB, format_bytes
 
 AREA_BYTES = 128 * MIB
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from pfnlab.columns import Column, Events
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.params import Params
-from pfnlab.units import format_bytes
+from pfnlab.params.units import format_bytes
 
 Evidence = Literal["direct", "proxy"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from pfnlab.costs import Cost, Costs, costs_of
 from pfnlab.params import Params
+from pfnlab.params.costs import Cost, Costs, costs_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.geometry import Geometry
-from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.memory import check_fits
 from pfnlab.replayable import Replayable
 from pfnlab.result import COUNTERS, Result
 from pfnlab.trace import Trace

@@ -18,8 +18,8 @@ import numpy as np
 from pfnlab.columns import HELD, Column, Events, digest_of, held_column, pfn_column
 from pfnlab.errors import TraceError
 from pfnlab.footprint import Footprint
-from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.readahead import ahead
 from pfnlab.replayable import Evidence, check_evidence, check_page_bytes
 

@@ -24,8 +24,8 @@ from pfnlab.columns import (
     spread_starts,
 )
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.placement import How, place, staggered
 from pfnlab.replayable import Evidence, check_evidence, check_page_bytes
 from pfnlab.requests import GET, LOOKUP, PUT

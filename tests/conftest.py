@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pfnlab import own_policy
+from pfnlab.params import policies
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,7 +60,7 @@ def frames(results: Path) -> dict[str, pd.DataFrame]:
 @pytest.fixture(autouse=True)
 def own_policies() -> Iterator[None]:
     """Forget a test's own policies, which sliders and refusals would name."""
-    before = dict(own_policy.REGISTERED)
+    before = dict(policies.REGISTERED)
     yield
-    own_policy._registered.clear()
-    own_policy._registered.update(before)
+    policies._registered.clear()
+    policies._registered.update(before)

@@ -20,8 +20,8 @@ from pfnlab.alternatives import PROPERTIES, counted, known_schemes, side_by_side
 from pfnlab.alternatives.demand import point_of
 from pfnlab.alternatives.following import follow
 from pfnlab.alternatives.holding import WRITES_OF_A_CELL, YEAR_S
-from pfnlab.costs import FIGURES, Costs
 from pfnlab.engine.shared_default import replay_shared_default
+from pfnlab.params.costs import FIGURES, Costs
 from tests import reference, reference_schemes
 
 STATIC = ("static_dram", "static_device", "interleaved", "pfn_only", "memdesc", "hvo_2m", "hvo_1g",

@@ -11,10 +11,16 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab.calibrated import calibrated_names, check_name, figures_of, presets_folder, write_preset
 from pfnlab.cli import main
-from pfnlab.costs import FIGURES
-from pfnlab.presets import PRESETS
+from pfnlab.params.cost_presets import PRESETS
+from pfnlab.params.costs import FIGURES
+from pfnlab.params.user_costs import (
+    calibrated_names,
+    check_name,
+    figures_of,
+    presets_folder,
+    write_preset,
+)
 from pfnlab.reality import calibration, validation
 from pfnlab.reality.calibration import Calibration, calibrate, constants_of
 from pfnlab.reality.limits import why_no_twin

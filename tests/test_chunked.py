@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import runs
 from pfnlab.kernels.lra import many_granules, many_granules_state
+from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from tests import reference
 
 pytestmark = pytest.mark.kernel

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pfnlab
-from pfnlab import frames, grid, memory
+from pfnlab import frames, grid
 from pfnlab.engine import feeding, many
 from pfnlab.grid import rows
-from pfnlab.params import PARAMETERS
-from pfnlab.presets import PRESETS
+from pfnlab.params import PARAMETERS, memory
+from pfnlab.params.cost_presets import PRESETS
 from pfnlab.result import COUNTERS, DERIVED
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pfnlab
-from pfnlab.costs import costs_of
 from pfnlab.figures.exploring import HEIGHT, VIEWS, WIDTH, Shown
 from pfnlab.figures.live import LiveFigure
+from pfnlab.params.costs import costs_of
 from pfnlab.studies.exploring import Explored
 
 PARAMS = pfnlab.Params(region_bytes="16GiB", chunk_bytes="64KiB", threshold_bytes="2MiB")

@@ -19,8 +19,8 @@ import pfnlab
 from pfnlab import chapters, claims, demo, notebooks
 from pfnlab.frames import readable
 from pfnlab.params import PARAMETERS
+from pfnlab.params.units import short_ns
 from pfnlab.studies import toy
-from pfnlab.units import short_ns
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in chapters.CHAPTERS for call in (*c.claims, c.figure)]

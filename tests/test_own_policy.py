@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 import pfnlab
-from pfnlab import own_policy
+from pfnlab.params import policies
 from tests.test_replay import Case, cases, crowded, lcg_trace, traced
 
 pytestmark = pytest.mark.kernel
@@ -35,8 +35,8 @@ def fifo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pfnlab.Policy]:
     file.write_text(f"import pfnlab\n{documented()}")
     names = runpy.run_path(str(file))
     assert names["params"].policy == "fifo"
-    yield own_policy.REGISTERED["fifo"]
-    own_policy._registered.clear()
+    yield policies.REGISTERED["fifo"]
+    policies._registered.clear()
 
 
 def test_the_documented_example_has_20_lines_at_most() -> None:

@@ -10,11 +10,10 @@ from typing import cast
 import pytest
 from matplotlib.colors import to_hex
 
-from pfnlab import own_policy
 from pfnlab.alternatives import known_schemes
-from pfnlab.costs import Cost
 from pfnlab.figures import palette
-from pfnlab.params import PARAMETERS
+from pfnlab.params import PARAMETERS, policies
+from pfnlab.params.costs import Cost
 from tests import seeing
 
 ROLES = (palette.INK, palette.GREY, palette.ILLEGAL, palette.PIN)
@@ -26,11 +25,11 @@ def apart(colours: list[str]) -> float:
 
 
 def test_what_can_stand_together_is_told_apart() -> None:
-    policies = [palette.policy(name).colour for name in PARAMETERS["policy"].choices]
+    colours = [palette.policy(name).colour for name in PARAMETERS["policy"].choices]
     parts = [palette.cost_part(name).colour for name in PARTS]
     families = sorted({palette.scheme(name).colour for name in known_schemes()})
     assert apart([*ROLES, *palette.COLOURS]) >= seeing.FLOOR
-    assert apart([*policies, palette.ILLEGAL, palette.PIN]) >= seeing.FLOOR
+    assert apart([*colours, palette.ILLEGAL, palette.PIN]) >= seeing.FLOOR
     assert apart(parts) >= seeing.FLOOR
     assert apart(families) >= seeing.FLOOR
 
@@ -73,7 +72,7 @@ def test_every_time_of_a_cost_has_a_colour() -> None:
 
 def test_a_policy_of_ones_own_has_a_look_of_its_own() -> None:
     for name in ("first", "second"):
-        own_policy._registered[name] = cast(own_policy.Policy, name)  # its functions don't matter
+        policies._registered[name] = cast(policies.Policy, name)  # its functions don't matter
     looks = [palette.policy(name) for name in PARAMETERS["policy"].names]
     assert len({look.colour for look in looks}) == len(looks) == 9
     assert palette.policy("never registered").colour in {look.colour for look in looks[7:]}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.params import PARAMETERS
-from pfnlab.units import KIB, MIB, TIB, short_bytes
+from pfnlab.params.units import KIB, MIB, TIB, short_bytes
 
 
 @given(st.integers(0, 2**60))

@@ -75,7 +75,7 @@ def test_streamed_equals_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = portrait.portrait(trace)
     assert found.seconds == pytest.approx(0.019999)
     # In the largest region the tables of a replay would not fit.
-    monkeypatch.setattr("pfnlab.memory.available_bytes", lambda: 1 << 28)
+    monkeypatch.setattr("pfnlab.params.memory.available_bytes", lambda: 1 << 28)
     streamed = portrait.portrait(pfnlab.load(path, stream=True))
     assert plain_of(found) == plain_of(streamed)
     assert np.array_equal(found.heat.counts, streamed.heat.counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pfnlab
-from pfnlab.regions import REGIONS
+from pfnlab.params.regions import REGIONS
 
 #: name: capacity as sold, device page, bytes of descriptors; by hand.
 SIZES = {

@@ -15,10 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import memory
 from pfnlab.engine import feeding, mechanism, settling
-from pfnlab.own_policy import POLICIES
-from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, memory
+from pfnlab.params.policies import POLICIES
 from pfnlab.requests import GET, PUT
 from tests import reference
 

@@ -22,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import footprint, memory, native, streamed
+from pfnlab import footprint, native, streamed
+from pfnlab.params import memory
 from pfnlab.readahead import READER, ahead
 from pfnlab.requests import PUT
 

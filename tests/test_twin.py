@@ -409,7 +409,7 @@ def test_refused_a_range_beyond_the_address_space() -> None:
 
 
 def test_refused_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pfnlab.memory.available_bytes", lambda: 1 << 16)
+    monkeypatch.setattr("pfnlab.params.memory.available_bytes", lambda: 1 << 16)
     trace = pfnlab.Trace(np.arange(0, 6400, 64))
     with pytest.raises(pfnlab.ParameterError, match="must fit in memory"):
         run_twin(trace, pfnlab.Params())

@@ -18,8 +18,8 @@ from PIL import Image
 
 import pfnlab
 from pfnlab import asked, figures, widgets
-from pfnlab.costs import FIGURES
 from pfnlab.params import PARAMETERS
+from pfnlab.params.costs import FIGURES
 from pfnlab.studies.exploring import Explored
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import Choice, Number

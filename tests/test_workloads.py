@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfnlab.errors import ParameterError
-from pfnlab.geometry import Geometry
 from pfnlab.params import Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace
 from pfnlab.workloads import WORKLOADS, workload

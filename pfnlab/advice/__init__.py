@@ -12,12 +12,12 @@ from pfnlab.advice.answer import Advice, params_of
 from pfnlab.advice.pareto import DRAM, front_of, knee_of, with_dram
 from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.alternatives.following import follow
-from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.params import Params
+from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.params.units import format_bytes, parse_bytes
 from pfnlab.replayable import Replayable
-from pfnlab.units import format_bytes, parse_bytes
 
 __all__ = ["GRID", "RESERVES", "Advice", "advise", "front_of"]
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from pfnlab.advice.pareto import DRAM, TIME, front_of, knee_of
 from pfnlab.alternatives import PROPERTIES
-from pfnlab.costs import Costs
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.costs import Costs
+from pfnlab.params.units import format_bytes, short_bytes
 from pfnlab.replayable import Evidence
-from pfnlab.units import format_bytes, short_bytes
 
 #: HVO serves hugetlb pages of RAM only, never a device.
 _NOT_FOR_DEVICES = ("hvo_2m", "hvo_1g")

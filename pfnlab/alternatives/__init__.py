@@ -20,9 +20,9 @@ from pfnlab.alternatives.descriptions import PROPERTIES, Scheme, chosen_schemes,
 from pfnlab.alternatives.fixed import BUILDS
 from pfnlab.alternatives.following import Followed, follow
 from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
-from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
+from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.replayable import Evidence, Replayable
 from pfnlab.trace import Trace
 

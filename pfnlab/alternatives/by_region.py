@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from pfnlab.alternatives import counted
-from pfnlab.costs import Costs
 from pfnlab.frames import require
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs
 from pfnlab.replayable import Replayable
 
 #: What can hold the descriptors of a device: no HVO, which is for RAM, and no victim order that

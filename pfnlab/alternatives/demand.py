@@ -8,12 +8,12 @@ from typing import Any
 from pfnlab.alternatives.descriptions import Scheme
 from pfnlab.alternatives.following import Followed
 from pfnlab.alternatives.holding import Holding, Unanswered
-from pfnlab.costs import Costs
 from pfnlab.engine import replay_many
 from pfnlab.engine.plan import check_policy
 from pfnlab.engine.shared_default import replay_shared_default
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

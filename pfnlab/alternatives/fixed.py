@@ -12,10 +12,10 @@ from typing import Any
 from pfnlab.alternatives.descriptions import Scheme
 from pfnlab.alternatives.following import AREA_BYTES, Followed
 from pfnlab.alternatives.holding import Holding
-from pfnlab.costs import Costs
-from pfnlab.geometry import Geometry
 from pfnlab.params import Params
-from pfnlab.units import GIB, MIB, short_bytes
+from pfnlab.params.costs import Costs
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.units import GIB, MIB, short_bytes
 
 Build = Callable[[Scheme, Params, Followed], Holding]
 _PAGE = 4096  # of vmemmap, and of page tables

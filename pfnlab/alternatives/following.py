@@ -10,16 +10,16 @@ import numpy as np
 from pfnlab.columns import Events
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.settling import Settler, kept_codes
-from pfnlab.geometry import Geometry
 from pfnlab.kernels import descriptor_use as kernel
 from pfnlab.kernels import page_counts
 from pfnlab.kernels.state import FREE
-from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.memory import check_fits
+from pfnlab.params.units import GIB, MIB
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 from pfnlab.trace import Trace
-from pfnlab.units import GIB, MIB
 
 #: What a two-level memmap splits, and a lazy one initialises, at once; and the larger choice.
 AREA_BYTES, LARGE_AREA_BYTES = 2 * MIB, GIB

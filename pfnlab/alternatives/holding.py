@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pfnlab.alternatives.descriptions import PROPERTIES, Scheme
 from pfnlab.alternatives.following import LINE_BYTES
-from pfnlab.costs import Costs
+from pfnlab.params.costs import Costs
 
 Priced = Callable[[Costs], float]
 

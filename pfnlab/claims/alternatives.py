@@ -9,7 +9,7 @@ import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_trace, joined
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 STATIC_SHARE = 1 / 64

@@ -18,8 +18,8 @@ from pfnlab.claims.verdict import (
 )
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
+from pfnlab.params.units import short_bytes
 from pfnlab.studies.contexts import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
-from pfnlab.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 RESERVE_OF_THRESHOLD = 1 / 8

@@ -10,7 +10,7 @@ import pandas as pd
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 SHARE_OF_FOOTPRINT = 0.25

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, refuse noise, write the preset, and show how well it predicts."""
-    from pfnlab.calibrated import check_name, write_preset
     from pfnlab.formats import load
+    from pfnlab.params.user_costs import check_name, write_preset
     from pfnlab.reality import calibration, validation
 
     path = check_name(arguments.name, replace=arguments.force)

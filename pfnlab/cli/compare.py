@@ -215,7 +215,7 @@ def _listed(name: str, values: list[Any], most: int) -> str:
 
 def _show(name: str, value: object) -> str:
     """Write a value as the tables do, exactly where it is a count."""
-    from pfnlab.units import format_bytes, short_ns
+    from pfnlab.params.units import format_bytes, short_ns
 
     if value is None:
         return "NA"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pfnlab.cli.options import add_params, given_of
 
 if TYPE_CHECKING:
-    from pfnlab.costs import Costs
     from pfnlab.grid import Source
     from pfnlab.params import Params
+    from pfnlab.params.costs import Costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def asked_of(arguments: argparse.Namespace) -> Asked:
     """Return what the flags of `add_device` ask for; names are checked before a file is opened."""
-    from pfnlab.costs import DEFAULT_PRESET, costs_of
     from pfnlab.named import find_source
     from pfnlab.params import Params
-    from pfnlab.regions import region
+    from pfnlab.params.costs import DEFAULT_PRESET, costs_of
+    from pfnlab.params.regions import region
 
     given = given_of(arguments)
     if arguments.region is None:

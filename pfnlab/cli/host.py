@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(host: Host) -> Iterator[str]:
-    from pfnlab.units import short_bytes
+    from pfnlab.params.units import short_bytes
 
     memory = "unknown" if host.memory_bytes is None else short_bytes(host.memory_bytes)
     yield f"Linux {host.kernel}, {host.n_cpus} CPUs, pages of {short_bytes(host.page_bytes)}"
@@ -69,7 +69,7 @@ def _lines(host: Host) -> Iterator[str]:
 
 
 def _table(host: Host, size: int) -> Iterator[str]:
-    from pfnlab.units import short_bytes
+    from pfnlab.params.units import short_bytes
 
     for row in host.schemes(size).to_dict("records"):
         dram, device = short_bytes(row["all_dram_bytes"]), short_bytes(row["device_bytes"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pfnlab.cli.options import add_costs, add_params, params_of
 
 if TYPE_CHECKING:
-    from pfnlab.costs import Cost
+    from pfnlab.params.costs import Cost
     from pfnlab.replayable import Replayable
     from pfnlab.result import Result
 
@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     params = params_of(arguments)
     from tqdm import tqdm
 
-    from pfnlab.costs import DEFAULT_PRESET, costs_of
     from pfnlab.engine import replay
     from pfnlab.named import find_source
+    from pfnlab.params.costs import DEFAULT_PRESET, costs_of
 
     costs = costs_of(arguments.costs or DEFAULT_PRESET)
     trace = find_source(arguments.source).trace(params)
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(trace: Replayable, result: Result, cost: Cost) -> Iterator[str]:
-    from pfnlab.units import short_bytes, short_ns
+    from pfnlab.params.units import short_bytes, short_ns
 
     params, size, time = result.params, short_bytes, short_ns
     yield f"{trace.name}: {len(trace):,} events, {trace.evidence}"

@@ -68,7 +68,7 @@ def _keep(frame: pd.DataFrame, path: str) -> None:
 def _lines(frame: pd.DataFrame, asked: Asked) -> Iterator[str]:
     from pfnlab.alternatives import PROPERTIES
     from pfnlab.cli.tables import table_lines
-    from pfnlab.units import format_bytes, short_bytes
+    from pfnlab.params.units import format_bytes, short_bytes
 
     params = asked.params
     about = frame.iloc[0]

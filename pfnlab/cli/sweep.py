@@ -88,7 +88,7 @@ def _write_parameters(request: Request, path: str) -> None:
 def _say_estimate(request: Request, n_workers: int) -> int:
     """Say what a sweep would take; nothing but a sample is replayed."""
     from pfnlab.grid import estimate
-    from pfnlab.units import short_bytes, short_ns
+    from pfnlab.params.units import short_bytes, short_ns
 
     about: dict[str, Any] = {"n_workers": n_workers, "skip_invalid": True}
     every = [estimate(source, request.params, request.axes, **about) for source in request.placed()]

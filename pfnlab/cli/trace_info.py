@@ -70,7 +70,7 @@ def _facts(found: Portrait) -> dict[str, object]:
 
 
 def _lines(found: Portrait) -> Iterator[str]:
-    from pfnlab.units import short_bytes
+    from pfnlab.params.units import short_bytes
 
     accesses = max(found.accesses, 1)
     kinds = (("LOOKUP", found.lookups), ("GET", found.gets), ("PUT", found.puts))
@@ -118,8 +118,8 @@ def heat_lines(heat: Heat, shades: str) -> Iterator[str]:
 
     Shades are steps of the logarithm.
     """
+    from pfnlab.params.units import short_bytes
     from pfnlab.portrait import folded
-    from pfnlab.units import short_bytes
 
     rows = folded(heat, _MOST_ROWS)
     touched = [int(count) for row in rows for count in row.counts if count]

@@ -14,7 +14,7 @@ from weakref import finalize
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.memory import available_bytes
+from pfnlab.params.memory import available_bytes
 
 #: Smaller tables are not worth keeping.
 _LEAST_BYTES = 1 << 16

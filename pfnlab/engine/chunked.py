@@ -6,10 +6,10 @@ from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Runs
 from pfnlab.engine.counting import has_ptes, log2
-from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels.lra import many_granules as kernel
 from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
+from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from pfnlab.columns import Events
 from pfnlab.engine.counting import log2
-from pfnlab.geometry import Geometry
 from pfnlab.kernels import runs as kernel
 from pfnlab.kernels.policies.shared import Layout
-from pfnlab.memory import available_bytes
 from pfnlab.params import Params
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.memory import available_bytes
 from pfnlab.replayable import Replayable
 
 PIECE_EVENTS = 1 << 20

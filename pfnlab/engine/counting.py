@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params import Params
+from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 from pfnlab.trace import Trace

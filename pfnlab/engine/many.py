@@ -24,8 +24,8 @@ from pfnlab.engine.plan import kind_of, planned
 from pfnlab.engine.threads import Look, in_threads
 from pfnlab.engine.thresholds import StackDistances, Thresholds
 from pfnlab.kernels.lra.thresholds import WIDTHS
-from pfnlab.memory import available_bytes
 from pfnlab.params import Params
+from pfnlab.params.memory import available_bytes
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 from pfnlab.trace import Trace

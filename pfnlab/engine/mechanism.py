@@ -13,14 +13,14 @@ from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.seeds import random_key
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.errors import ParameterError
-from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import page_counts
 from pfnlab.kernels import replay as mechanism
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.user_policy import HookError, Own, compiled_hook
-from pfnlab.memory import check_fits
-from pfnlab.own_policy import PARTS, REGISTERED
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import WINDOW_BYTES, Geometry
+from pfnlab.params.memory import check_fits
+from pfnlab.params.policies import PARTS, REGISTERED
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 from pfnlab.trace import Trace

@@ -9,8 +9,8 @@ from pfnlab.engine.feeding import Run
 from pfnlab.engine.mechanism import STATE, Mechanism
 from pfnlab.engine.orders import KERNELS, Order
 from pfnlab.errors import ParameterError
-from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params.memory import check_fits
 from pfnlab.replayable import Replayable
 
 Kind = type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]

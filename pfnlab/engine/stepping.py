@@ -11,9 +11,9 @@ import pandas as pd
 from pfnlab.columns import Column, Events
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.geometry import Geometry
 from pfnlab.kernels import state as tables
 from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.requests import PUT
 from pfnlab.streamed import StreamedTrace

@@ -12,11 +12,11 @@ from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Collapser, Runs
 from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
-from pfnlab.geometry import Geometry
 from pfnlab.kernels.lra import thresholds as kernel
 from pfnlab.kernels.policies import lru_distances
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

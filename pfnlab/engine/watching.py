@@ -14,12 +14,12 @@ from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.orders import Order
 from pfnlab.engine.plan import planned
 from pfnlab.errors import ParameterError
-from pfnlab.geometry import Geometry
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.policies import s3fifo, shared
 from pfnlab.kernels.portions import count_portions
-from pfnlab.memory import check_fits
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.memory import check_fits
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

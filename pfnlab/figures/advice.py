@@ -16,7 +16,7 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 
 def pareto_front(points: Advice | pd.DataFrame) -> Figure:

@@ -13,7 +13,7 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import legend_below, new_figure, of_source
 from pfnlab.figures.palette import FAINT, GREY, INK
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 # Drawn at the left edge: nothing has no place on a logarithmic axis.
 _NONE, _NO_NS = 4096, 10.0

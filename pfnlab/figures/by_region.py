@@ -12,7 +12,7 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import heading, new_figure, short
 from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 _NEEDS = (
     ("Fastest, whatever it lacks", ()),

@@ -21,7 +21,7 @@ from PIL import Image  # matplotlib brings it
 
 from pfnlab.figures import palette
 from pfnlab.figures.palette import COLOURS, FAINT, GREY, INK
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 __all__ = ["COLOURS", "GREY", "INK", "PowersOfTwo", "apart", "bytes_axis", "end_label", "heading",
            "legend_below", "new_figure", "of_source", "pdf", "png", "short", "svg"]  # fmt: skip

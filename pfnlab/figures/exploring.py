@@ -13,7 +13,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from pfnlab.costs import Costs, costs_of
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis
 from pfnlab.figures.panels import (
@@ -28,8 +27,9 @@ from pfnlab.figures.panels import (
     share_limit,
     steps_of,
 )
+from pfnlab.params.costs import Costs, costs_of
+from pfnlab.params.units import short_bytes, short_ns
 from pfnlab.studies.exploring import Explored
-from pfnlab.units import short_bytes, short_ns
 
 #: Inches of one picture.
 WIDTH, HEIGHT = 4.4, 2.7

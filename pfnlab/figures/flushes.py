@@ -25,9 +25,9 @@ from pfnlab.figures.drawing import (
 from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.units import short_bytes
 from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.studies.quarantine import OS_PAGE_BYTES, TLB_ENTRIES
-from pfnlab.units import short_bytes
 
 _MACHINE = ("n_cpus", "flush_ceiling_pages")
 _MANY = 512  # the batch of the smallest chunk that is drawn by CPUs

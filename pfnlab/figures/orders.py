@@ -12,7 +12,7 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, end_label, heading, new_figure, of_source
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
-from pfnlab.units import parse_bytes
+from pfnlab.params.units import parse_bytes
 
 _WATCHING = ("lru", "clock", "sieve", "s3fifo")
 _NAMES = {"opt": "opt (foresees)", "random": "random (blind)"}

@@ -18,8 +18,8 @@ from pfnlab.figures.drawing import (
 )
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
+from pfnlab.params.units import short_bytes
 from pfnlab.studies.pinning import LIFE, NO_PINS, RECORDED
-from pfnlab.units import short_bytes
 
 _KINDS = {RECORDED: palette.place(0), LIFE: palette.place(2)}
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from pfnlab.figures.drawing import heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK
+from pfnlab.params.units import short_bytes
 from pfnlab.portrait import Portrait, folded
-from pfnlab.units import short_bytes
 
 _MOST_ROWS, _MOST_LABELS = 200, 12
 

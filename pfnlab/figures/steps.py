@@ -16,7 +16,7 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import new_figure
 from pfnlab.figures.palette import COLOURS, GREY, INK
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 _FAULT, _ILLEGAL, _PIN = INK, palette.ILLEGAL, palette.PIN
 _HELD = ["resident", "order", "pinned", "set_aside"]

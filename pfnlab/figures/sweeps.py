@@ -18,7 +18,7 @@ from pfnlab.figures.drawing import (
 )
 from pfnlab.figures.palette import GREY
 from pfnlab.frames import require
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 
 def region_size(frame: pd.DataFrame) -> Figure:

@@ -22,11 +22,11 @@ from pfnlab.formats.known import Format, format_named, format_of
 from pfnlab.formats.placing import Devices, Places, only
 from pfnlab.formats.reading import Accesses, Reading, Requests, check_skip_bad
 from pfnlab.formats.sources import stamp_of
-from pfnlab.memory import available_bytes
 from pfnlab.native import STORED, save
 from pfnlab.native.folder import NpyFolder, NpyWriter
 from pfnlab.native.unchanged import Stamp
 from pfnlab.params import PARAMETERS
+from pfnlab.params.memory import available_bytes
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.costs import Costs, costs_of
 from pfnlab.errors import FileError, ParameterError
 from pfnlab.grid.axes import AXES, SHARES, Grid, Point, check_axes, points
 from pfnlab.grid.cutting import Cutter, Group, looks_up_only, passes, windows
@@ -36,8 +35,9 @@ from pfnlab.grid.references import Spool, identity
 from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
 from pfnlab.interrupts import interrupts_blocked, interrupts_kept
-from pfnlab.memory import check_fits
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs, costs_of
+from pfnlab.params.memory import check_fits
 
 __all__ = [
     "AXES",

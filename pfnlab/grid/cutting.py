@@ -10,8 +10,8 @@ from pfnlab.grid.axes import Point
 from pfnlab.grid.drawing import Source
 from pfnlab.grid.jobs import Answer, Job
 from pfnlab.grid.references import Reference
-from pfnlab.own_policy import REGISTERED, Policy, meaning
 from pfnlab.params import Params
+from pfnlab.params.policies import REGISTERED, Policy, meaning
 from pfnlab.workloads import Spec
 
 Group = list[Point]

@@ -27,7 +27,7 @@ from typing import Protocol
 
 from pfnlab.errors import ParameterError
 from pfnlab.grid.jobs import Answer, Job, Outcome, reason_of, work
-from pfnlab.own_policy import Policy
+from pfnlab.params.policies import Policy
 
 #: Jobs in flight for each worker: one is replayed, the other is there when it is done.
 _AHEAD = 2

@@ -15,8 +15,8 @@ from pfnlab.grid.drawing import Drawn, Source
 from pfnlab.grid.references import Reference
 from pfnlab.grid.rows import Row, rows_of
 from pfnlab.grid.versions import code_version
-from pfnlab.own_policy import REGISTERED, Policy, register
 from pfnlab.params import Params
+from pfnlab.params.policies import REGISTERED, Policy, register
 from pfnlab.replayable import Replayable
 
 _Kept = tuple[Replayable, dict[int, int]]

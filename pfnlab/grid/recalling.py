@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.costs import Costs
 from pfnlab.frames import ATTRIBUTE
 from pfnlab.grid.axes import AXES
 from pfnlab.grid.drawing import Source
 from pfnlab.native import file_of
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.costs import Costs
 from pfnlab.streamed import StreamedTrace
 from pfnlab.trace import Trace
 from pfnlab.workloads import Spec

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.costs import Costs, costs_of
 from pfnlab.engine import replay_many
 from pfnlab.engine.threads import Look
 from pfnlab.frames import require
 from pfnlab.grid.axes import Point
 from pfnlab.grid.drawing import Drawn
+from pfnlab.params.costs import Costs, costs_of
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

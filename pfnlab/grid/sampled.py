@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from pfnlab import sampling
-from pfnlab.costs import Costs, costs_of
 from pfnlab.engine import replay_many
 from pfnlab.grid.axes import Point, points
 from pfnlab.grid.drawing import Drawn, Source, drawn
 from pfnlab.grid.rows import Row, priced, row_of, rows_of
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs, costs_of
 from pfnlab.replayable import Evidence, Replayable
 from pfnlab.sampling import Sample
 

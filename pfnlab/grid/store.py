@@ -30,7 +30,7 @@ from pfnlab.files import check_writable, named, whole_file
 from pfnlab.grid.axes import Point
 from pfnlab.grid.rows import Row, columns_of
 from pfnlab.grid.versions import code_version
-from pfnlab.own_policy import REGISTERED, meaning
+from pfnlab.params.policies import REGISTERED, meaning
 
 Keys = npt.NDArray[np.bytes_]
 Found = tuple[npt.NDArray[np.intp], dict[str, npt.NDArray[Any]]]

@@ -14,9 +14,9 @@ import numpy as np
 from pfnlab.columns import Column
 from pfnlab.errors import TraceError
 from pfnlab.files import whole_file, whole_folder
-from pfnlab.memory import available_bytes, check_fits
 from pfnlab.native.folder import NpyFolder, NpyWriter
 from pfnlab.native.parquet import ParquetColumns, ParquetWriter
+from pfnlab.params.memory import available_bytes, check_fits
 from pfnlab.streamed import BLOCK_EVENTS, ColumnSource, StreamedTrace
 from pfnlab.trace import Trace
 

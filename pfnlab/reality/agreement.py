@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from pfnlab.formats import load
 from pfnlab.params import Params
+from pfnlab.params.units import GIB
 from pfnlab.reality.limits import OS_PAGE_BYTES, unmaps_by_vector
 from pfnlab.reality.twin import run_twin
 from pfnlab.trace import Trace
-from pfnlab.units import GIB
 from pfnlab.workloads import workload
 
 Sizes = dict[str, Any]

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.costs import DEFAULT_PRESET, FIGURES, Costs
 from pfnlab.errors import PfnlabError
 from pfnlab.kernels.host.reserved import PAGE_BYTES
 from pfnlab.params import Params
-from pfnlab.presets import PRESETS, Figure
+from pfnlab.params.cost_presets import PRESETS, Figure
+from pfnlab.params.costs import DEFAULT_PRESET, FIGURES, Costs
 from pfnlab.reality.limits import why_no_twin
 from pfnlab.reality.twin import run_twin
 from pfnlab.trace import Trace

@@ -15,14 +15,14 @@ import numpy as np
 
 from pfnlab.engine.settling import Settler
 from pfnlab.errors import ParameterError, PfnlabError
-from pfnlab.geometry import Geometry
 from pfnlab.kernels.host import locks
 from pfnlab.kernels.host.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise
 from pfnlab.kernels.state import FREE
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.units import short_bytes
 from pfnlab.reality.range import HUGE_BYTES, reserved
 from pfnlab.replayable import Replayable
-from pfnlab.units import short_bytes
 
 OS_PAGE_BYTES = 4096
 #: Words of a descriptor that a twin writes: touched, references, and the marker of its page.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import PfnlabError
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 Words = npt.NDArray[np.int64]
 

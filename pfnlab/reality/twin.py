@@ -21,14 +21,14 @@ from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.settling import Settler
 from pfnlab.errors import PfnlabError
-from pfnlab.geometry import WINDOW_BYTES, Geometry
 from pfnlab.kernels import state as places
 from pfnlab.kernels.host import reserved as memory
 from pfnlab.kernels.host import twin as kernel
 from pfnlab.kernels.host.interpreted import interpreted
 from pfnlab.kernels.host.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WORDS
-from pfnlab.memory import check_fits
 from pfnlab.params import Params
+from pfnlab.params.geometry import WINDOW_BYTES, Geometry
+from pfnlab.params.memory import check_fits
 from pfnlab.reality.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
 from pfnlab.reality.neighbours import spinning, tlb_interrupts
 from pfnlab.reality.range import reserved, resident_granules

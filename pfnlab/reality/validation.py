@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.costs import Costs
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs
+from pfnlab.params.units import parse_bytes
 from pfnlab.reality.limits import unmaps_by_vector
 from pfnlab.reality.twin import run_twin
 from pfnlab.requests import PUT
 from pfnlab.trace import Trace
-from pfnlab.units import parse_bytes
 from pfnlab.workloads import workload
 
 Sizes = dict[str, Any]

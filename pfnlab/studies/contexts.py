@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.costs import Costs
 from pfnlab.engine import replay, reserve_needed
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.grid import priced
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.costs import Costs
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.studies.edits import Added, atomic_of, ops_of, replaced, with_events

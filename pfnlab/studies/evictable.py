@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.engine import replay
-from pfnlab.geometry import Geometry
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.studies.edits import ops_of
 from pfnlab.trace import Trace

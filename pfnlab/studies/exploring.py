@@ -12,8 +12,8 @@ import numpy as np
 from pfnlab import sampling
 from pfnlab.engine import replay_many
 from pfnlab.engine.watching import Timeline, timeline
-from pfnlab.geometry import Geometry
 from pfnlab.params import Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.result import Result
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.costs import Costs, costs_of
 from pfnlab.errors import ParameterError
 from pfnlab.frames import require
 from pfnlab.grid import priced, sweep
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.costs import Costs, costs_of
 from pfnlab.replayable import Replayable
 from pfnlab.requests import PUT
 from pfnlab.studies.quarantine import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.geometry import Geometry
 from pfnlab.grid import priced
 from pfnlab.params import Params
+from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.params.geometry import Geometry
 from pfnlab.replayable import Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.studies.edits import Added, ops_of, replaced, with_events, without_events

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.engine import replay
 from pfnlab.formats import load
 from pfnlab.params import Params
+from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.reality import calibration
 from pfnlab.reality.agreement import agreement, drawn
 from pfnlab.reality.calibration import calibrate

@@ -16,8 +16,8 @@ from pfnlab import theory
 from pfnlab.errors import ParameterError
 from pfnlab.grid import sweep
 from pfnlab.params import Params
+from pfnlab.params.units import short_bytes
 from pfnlab.theory.references import MAX_LRU_ITEMS
-from pfnlab.units import short_bytes
 from pfnlab.workloads import workload
 
 WARM_UP = 0.25

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.engine.stepping import cpus_of, steps
-from pfnlab.geometry import Geometry
 from pfnlab.grid import Source
 from pfnlab.params import Params
+from pfnlab.params.geometry import Geometry
 from pfnlab.replayable import Evidence, Replayable
 from pfnlab.requests import GET, LOOKUP, PUT
 from pfnlab.trace import Trace

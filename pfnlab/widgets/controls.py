@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import ipywidgets
 
-from pfnlab.costs import Costs
 from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.params import Parameter
-from pfnlab.presets import Figure
+from pfnlab.params.cost_presets import Figure
+from pfnlab.params.costs import Costs
 
 STYLE = {"description_width": "130px"}
 #: Three controls go beside each other under two pictures of the explorer.

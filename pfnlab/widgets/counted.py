@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from pfnlab.figures.exploring import Shown
-from pfnlab.units import short_bytes, short_ns
+from pfnlab.params.units import short_bytes, short_ns
 
 Row = tuple[str, str, Callable[[Any], str]]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import ipywidgets
 
-from pfnlab.calibrated import calibrated_names
-from pfnlab.costs import Costs, costs_of
 from pfnlab.figures.exploring import VIEWS, Shown
 from pfnlab.named import shipped_traces
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.presets import PRESETS
-from pfnlab.regions import REGIONS, region
+from pfnlab.params.cost_presets import PRESETS
+from pfnlab.params.costs import Costs, costs_of
+from pfnlab.params.regions import REGIONS, region
+from pfnlab.params.user_costs import calibrated_names
 from pfnlab.studies.exploring import Explored
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import (

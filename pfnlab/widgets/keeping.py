@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from pfnlab.calibrated import calibrated_names
-from pfnlab.costs import FIGURES, Costs
 from pfnlab.errors import ParameterError
 from pfnlab.figures.drawing import png
 from pfnlab.figures.exploring import Shown, exploration
@@ -17,7 +15,9 @@ from pfnlab.frames import write_frame
 from pfnlab.grid import sweep
 from pfnlab.named import is_workload, path_of
 from pfnlab.params import PARAMETERS
-from pfnlab.presets import PRESETS
+from pfnlab.params.cost_presets import PRESETS
+from pfnlab.params.costs import FIGURES, Costs
+from pfnlab.params.user_costs import calibrated_names
 from pfnlab.replayable import Replayable
 from pfnlab.studies.toy import TOY
 from pfnlab.widgets.sources import Chosen

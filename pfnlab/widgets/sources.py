@@ -8,10 +8,10 @@ from typing import Any
 
 import ipywidgets
 
-from pfnlab.costs import Costs
 from pfnlab.errors import ParameterError
 from pfnlab.named import find_source
 from pfnlab.params import Params
+from pfnlab.params.costs import Costs
 from pfnlab.replayable import Replayable
 from pfnlab.studies.exploring import Exploration
 from pfnlab.trace import Trace

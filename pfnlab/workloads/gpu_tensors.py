@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from pfnlab.params import Bytes, Params
+from pfnlab.params.units import KIB, MIB, PIB
 from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.units import KIB, MIB, PIB
 from pfnlab.workloads.draws import PIECE, Words, below, key_of, scatter, words
 from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.sequential import Int64s, run_pages

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from pfnlab.params import Bytes, Params
-from pfnlab.units import GIB, PIB
+from pfnlab.params.units import GIB, PIB
 from pfnlab.workloads.draws import PIECE, Words, below, chances, key_of, words
 from pfnlab.workloads.pieces import Piece
 from pfnlab.workloads.spec import Spec, real, whole

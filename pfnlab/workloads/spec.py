@@ -12,10 +12,10 @@ import numpy as np
 
 from pfnlab.columns import Events
 from pfnlab.errors import ParameterError, near
-from pfnlab.memory import check_fits
 from pfnlab.params import Parameter, Params, Unit
+from pfnlab.params.memory import check_fits
+from pfnlab.params.units import format_bytes
 from pfnlab.trace import Evidence, Trace
-from pfnlab.units import format_bytes
 from pfnlab.workloads.pieces import Feed, Piece, part_of
 
 

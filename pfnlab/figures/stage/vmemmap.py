@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
 from pfnlab.figures.stage import brush
 from pfnlab.figures.stage.moments import Moment, Setting, Tale
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 LEFT = 22.0
 _BOXES, _RIGHT = 28.4, 54.6

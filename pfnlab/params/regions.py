@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pfnlab.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import Params
-from pfnlab.presets import Figure
-from pfnlab.units import KIB, TIB
+from pfnlab.params.cost_presets import Figure
+from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
+from pfnlab.params.units import KIB, TIB
 
 Device = Literal["pmem", "cxl", "gpu"]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pfnlab.errors import ParameterError
-from pfnlab.units import short_bytes
+from pfnlab.params.units import short_bytes
 
 
 def available_bytes() -> int:

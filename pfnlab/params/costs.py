@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pfnlab.calibrated import calibrated_names, figures_of
 from pfnlab.errors import FileError, ParameterError, near
 from pfnlab.params import Params
-from pfnlab.presets import PRESETS, Figure
-from pfnlab.units import MIB
+from pfnlab.params.cost_presets import PRESETS, Figure
+from pfnlab.params.units import MIB
+from pfnlab.params.user_costs import calibrated_names, figures_of
 
 DEFAULT_PRESET = "hvo-8s"
 

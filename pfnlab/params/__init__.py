@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.own_policy import POLICIES, REGISTERED
-from pfnlab.units import GIB, MIB, PIB, TIB, format_bytes, parse_bytes
+from pfnlab.params.policies import POLICIES, REGISTERED
+from pfnlab.params.units import GIB, MIB, PIB, TIB, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
 

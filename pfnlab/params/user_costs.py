@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pfnlab.errors import FileError, ParameterError
 from pfnlab.files import whole_file
-from pfnlab.presets import PRESETS, Figure, Trust
+from pfnlab.params.cost_presets import PRESETS, Figure, Trust
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
