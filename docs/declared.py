@@ -23,12 +23,12 @@ from sphinx.util.docutils import SphinxDirective
 import pfnlab
 from pfnlab.alternatives import known_schemes
 from pfnlab.cli import COMMANDS, main
-from pfnlab.formats.known import FORMATS
 from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.regions import REGIONS
 from pfnlab.params.units import short_bytes
-from pfnlab.workloads import WORKLOADS
+from pfnlab.traces.formats.known import FORMATS
+from pfnlab.traces.workloads import WORKLOADS
 
 TRUST = {
     "V": "checked at the source",

@@ -24,8 +24,8 @@ _HOMES = {
     "SweepInterrupted": "grid",
     "StoreError": "grid",
     "StoreWarning": "grid",
-    "StreamedTrace": "streamed",
-    "Trace": "trace",
+    "StreamedTrace": "traces.streamed",
+    "Trace": "traces.trace",
     "TraceError": "errors",
     "advise": "advice",
     "atomic_remedies": "studies.contexts",
@@ -33,7 +33,7 @@ _HOMES = {
     "evictability": "studies.evictable",
     "explore": "studies.exploring",
     "format_bytes": "params.units",
-    "load": "formats",
+    "load": "traces.formats",
     "parse_bytes": "params.units",
     "pinned_for_io": "studies.contexts",
     "pins_compared": "studies.pinning",
@@ -43,14 +43,14 @@ _HOMES = {
     "register": "params.policies",
     "repinned": "studies.pinning",
     "replay": "engine",
-    "save": "native",
+    "save": "traces.native",
     "schemes": "alternatives",
     "smallest_reserve": "studies.contexts",
     "steps": "engine.stepping",
     "sweep": "grid",
     "timeline": "engine.watching",
     "unpinned": "studies.contexts",
-    "workload": "workloads",
+    "workload": "traces.workloads",
 }
 #: Modules that are reached by their own name, as in ``pfnlab.theory.fifo_exact``.
 _MODULES = ("theory",)
@@ -70,14 +70,12 @@ if TYPE_CHECKING:
     from pfnlab.errors import ParameterError as ParameterError
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
-    from pfnlab.formats import load as load
     from pfnlab.grid import PointError as PointError
     from pfnlab.grid import StoreError as StoreError
     from pfnlab.grid import StoreWarning as StoreWarning
     from pfnlab.grid import SweepInterrupted as SweepInterrupted
     from pfnlab.grid import processes as processes
     from pfnlab.grid import sweep as sweep
-    from pfnlab.native import save as save
     from pfnlab.params import Params as Params
     from pfnlab.params.costs import Costs as Costs
     from pfnlab.params.geometry import Geometry as Geometry
@@ -87,7 +85,6 @@ if TYPE_CHECKING:
     from pfnlab.params.units import format_bytes as format_bytes
     from pfnlab.params.units import parse_bytes as parse_bytes
     from pfnlab.result import Result as Result
-    from pfnlab.streamed import StreamedTrace as StreamedTrace
     from pfnlab.studies.contexts import atomic_remedies as atomic_remedies
     from pfnlab.studies.contexts import pinned_for_io as pinned_for_io
     from pfnlab.studies.contexts import prefaulted as prefaulted
@@ -97,8 +94,11 @@ if TYPE_CHECKING:
     from pfnlab.studies.exploring import explore as explore
     from pfnlab.studies.pinning import pins_compared as pins_compared
     from pfnlab.studies.pinning import repinned as repinned
-    from pfnlab.trace import Trace as Trace
-    from pfnlab.workloads import workload as workload
+    from pfnlab.traces.formats import load as load
+    from pfnlab.traces.native import save as save
+    from pfnlab.traces.streamed import StreamedTrace as StreamedTrace
+    from pfnlab.traces.trace import Trace as Trace
+    from pfnlab.traces.workloads import workload as workload
 
 
 def __getattr__(name: str) -> Any:

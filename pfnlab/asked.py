@@ -35,8 +35,8 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import DEFAULT_PRESET, costs_of
 from pfnlab.params.regions import Region
 from pfnlab.params.regions import region as region_of
-from pfnlab.streamed import StreamedTrace
-from pfnlab.trace import Trace
+from pfnlab.traces.streamed import StreamedTrace
+from pfnlab.traces.trace import Trace
 
 RUN_NAMES = ("source", "costs", "out")
 AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)

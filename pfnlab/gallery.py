@@ -13,11 +13,11 @@ import pandas as pd
 from pfnlab import figures, notebooks
 from pfnlab.advice import advise
 from pfnlab.chapters import CHAPTERS
-from pfnlab.formats import load
 from pfnlab.params import Params
 from pfnlab.portrait import portrait
 from pfnlab.studies import simulated
 from pfnlab.studies.exploring import explore
+from pfnlab.traces.formats import load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.formats import load
 from pfnlab.grid import Source
 from pfnlab.studies.toy import TOY, Story
-from pfnlab.workloads import WORKLOADS, Spec, workload_of
+from pfnlab.traces.formats import load
+from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 
 #: Root of the checkout, where `notebooks/` and `data/` are.
 ROOT = Path(__file__).resolve().parents[1]

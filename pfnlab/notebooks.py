@@ -16,7 +16,7 @@ from pfnlab.named import ROOT, find_source, shipped_traces
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.regions import Region
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 __all__ = ["ALLOWED", "FOLDER", "ROOT", "Request", "execute", "find_source", "measured", "request",
            "shipped_traces"]  # fmt: skip

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.alternatives.following import follow
-from pfnlab.columns import Events
 from pfnlab.engine import replay_many
-from pfnlab.footprint import Footprint
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.units import KIB, MIB
-from pfnlab.replayable import Evidence, Replayable
-from pfnlab.requests import PUT
-from pfnlab.streamed import StreamedTrace
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.footprint import Footprint
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.streamed import StreamedTrace
+from pfnlab.traces.trace import Trace
 
 #: Granules whose footprint is told, and shares of it that are tried as thresholds.
 GRANULES = (4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 2 * MIB)

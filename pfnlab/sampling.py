@@ -18,9 +18,9 @@ import numpy.typing as npt
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.replayable import Replayable
 from pfnlab.result import COUNTERS, Result
-from pfnlab.trace import Trace
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: Events that a sample has at most, about.
 SAMPLE_EVENTS = 50_000

@@ -28,7 +28,7 @@ from unittest.mock import patch
 import pyarrow as pa
 
 import pfnlab
-from pfnlab.formats.known import FORMATS, format_of
+from pfnlab.traces.formats.known import FORMATS, format_of
 
 FOLDER = Path(__file__).parent / "formats"
 FOUND = FOLDER / "found"
@@ -160,8 +160,10 @@ def little_memory() -> Iterator[None]:
     bell = signal.signal(signal.SIGALRM, _ring)
     try:
         with (
-            patch("pfnlab.formats.foreign.available_bytes", lambda: MEMORY_BYTES),
-            patch("pfnlab.formats.reading._MOST_LINES", 64),  # faster, and files of many rounds
+            patch("pfnlab.traces.formats.foreign.available_bytes", lambda: MEMORY_BYTES),
+            patch(
+                "pfnlab.traces.formats.reading._MOST_LINES", 64
+            ),  # faster, and files of many rounds
         ):
             yield
     finally:

@@ -14,7 +14,7 @@ from pfnlab import figures
 from pfnlab.advice import Advice, advise
 from pfnlab.advice.pareto import front_of, knee_of
 from pfnlab.alternatives import PROPERTIES
-from pfnlab.workloads import workload
+from pfnlab.traces.workloads import workload
 
 N_EVENTS = 20_000
 SMALL_GRID: dict[str, Any] = {

@@ -22,7 +22,7 @@ from pfnlab import asked, frames, named
 from pfnlab.errors import FrameError, ParameterFileError
 from pfnlab.parameter_files import MOST_BYTES, read_parameters, write_parameters
 from pfnlab.params import PARAMETERS, Parameter
-from pfnlab.workloads import WORKLOADS, Spec, workload_of
+from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import pfnlab
-from pfnlab.reality import capture
-from pfnlab.reality.capture import METHODS
+from pfnlab.traces import capture
+from pfnlab.traces.capture import METHODS
 
 CALLS = """
 import os

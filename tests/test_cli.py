@@ -94,7 +94,7 @@ def test_a_full_disk_is_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def full(*arguments: object) -> None:
         raise pfnlab.FileError("out.parquet: can't be written (No space left on device)")
 
-    monkeypatch.setattr("pfnlab.formats.foreign.convert", full)
+    monkeypatch.setattr("pfnlab.traces.formats.foreign.convert", full)
     fixture = Path(__file__).parent / "formats" / "msr.csv"
     assert main(["trace", "convert", str(fixture), str(tmp_path / "o.parquet")]) == 1
 
@@ -179,7 +179,7 @@ def test_head_names_operations(root: Path, capsys: pytest.CaptureFixture[str]) -
 def test_head_of_a_streamed_trace_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pfnlab.native.STREAM_SHARE", 0.0)
+    monkeypatch.setattr("pfnlab.traces.native.STREAM_SHARE", 0.0)
     for n_events in (0, 150_000):
         path = pfnlab.save(pfnlab.Trace(np.arange(n_events)), tmp_path / f"{n_events}.parquet")
         assert main(["trace", "head", str(path), "-n", "140000", "--json"]) == 0

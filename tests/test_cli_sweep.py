@@ -21,7 +21,7 @@ from pfnlab.cli import main, options
 from pfnlab.parameter_files import read_parameters
 from pfnlab.params import PARAMETERS
 from pfnlab.result import COUNTERS, DERIVED
-from pfnlab.workloads import workload_of
+from pfnlab.traces.workloads import workload_of
 from tests.commands import PFNLAB, complaint
 
 KIB, MIB = 1 << 10, 1 << 20

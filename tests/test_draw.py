@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfnlab.kernels import draw as draw_kernel
-from pfnlab.workloads.calls import Calls, interleaved_compiled, interleaved_plain
-from pfnlab.workloads.draws import key_of
-from pfnlab.workloads.pages import ZipfPages
-from pfnlab.workloads.ranks import ZipfRanks, growth_of, polynomial
+from pfnlab.traces.workloads.page_calls import Calls, interleaved_compiled, interleaved_plain
+from pfnlab.traces.workloads.random_words import key_of
+from pfnlab.traces.workloads.zipf_pages import ZipfPages
+from pfnlab.traces.workloads.zipf_ranks import ZipfRanks, growth_of, polynomial
 
 pytestmark = pytest.mark.kernel
 

@@ -26,7 +26,7 @@ from pfnlab.grid import cutting, executing, jobs
 from pfnlab.grid.axes import Grid
 from pfnlab.grid.references import InFile
 from pfnlab.params import Params
-from pfnlab.workloads import WORKLOADS
+from pfnlab.traces.workloads import WORKLOADS
 from tests import driver, kill_points, poison
 
 PARAMS = Params(region_bytes="1TiB")

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.formats import completing
-from pfnlab.formats.completing import Timed, by_depth
-from pfnlab.formats.known import FORMATS
-from pfnlab.formats.reading import Accesses, Requests
+from pfnlab.traces.formats import completions
+from pfnlab.traces.formats.completions import Timed, by_depth
+from pfnlab.traces.formats.known import FORMATS
+from pfnlab.traces.formats.reading import Accesses, Requests
 
 FOLDER = Path(__file__).parent / "formats"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"
@@ -225,7 +225,7 @@ def test_streamed_completions_equal_those_of_the_whole(
     offset, length = columns[0] * 2048, columns[1] * 4096
     submit = np.sort(columns[2])
     complete = submit + columns[3]
-    before, completing._AT_ONCE = completing._AT_ONCE, at_once
+    before, completions._AT_ONCE = completions._AT_ONCE, at_once
     try:
         parts = [slice(cut), slice(cut, None)]
         plain = [Requests(offset[part], length[part]) for part in parts]
@@ -235,7 +235,7 @@ def test_streamed_completions_equal_those_of_the_whole(
         whole = pfnlab.Trace.from_requests(offset, length, submit_ns=submit, complete_ns=complete)
         check(list(Timed(4096).events(iter(timed))), whole)
     finally:
-        completing._AT_ONCE = before
+        completions._AT_ONCE = before
 
 
 def check(parts: list[Accesses], whole: pfnlab.Trace) -> None:

@@ -23,8 +23,8 @@ import pytest
 
 import pfnlab
 from pfnlab.cli import main
-from pfnlab.formats import completing, sources
-from pfnlab.formats.placing import Places
+from pfnlab.traces.formats import completions, compressed
+from pfnlab.traces.formats.devices import Places
 
 LINE = b"8 1 0 8 1\n"
 FOLDER = Path(__file__).parent / "formats"
@@ -65,7 +65,7 @@ def test_what_follows_a_compressed_part_is_never_dropped(
 
 def test_zeros_between_and_after_streams_of_xz_are_padding(tmp_path: Path) -> None:
     path = tmp_path / "padded.xz"
-    many = bytes(sources._READ_BYTES)
+    many = bytes(compressed._READ_BYTES)
     path.write_bytes(lzma.compress(LINE) + bytes(4) + lzma.compress(LINE) + many + bytes(4))
     assert len(pfnlab.load(path, io_depth=0)) == 4
 
@@ -73,7 +73,7 @@ def test_zeros_between_and_after_streams_of_xz_are_padding(tmp_path: Path) -> No
 def test_xz_that_wants_much_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_XZ_BYTES", 1 << 20)
+    monkeypatch.setattr(compressed, "_XZ_BYTES", 1 << 20)
     path = tmp_path / "large.xz"
     path.write_bytes(lzma.compress(LINE, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6}]))
     with pytest.raises(pfnlab.TraceError, match=r"up to byte 0 only.*[Mm]emory"):
@@ -115,7 +115,7 @@ def test_large_requests_come_in_pieces(
     for io_depth in (0, 3):
         whole = pfnlab.load(path, stream=False, io_depth=io_depth)
         with monkeypatch.context() as some:
-            some.setattr(completing, "_PAGES_AT_ONCE", 8)
+            some.setattr(completions, "_PAGES_AT_ONCE", 8)
             pieces = pfnlab.load(path, stream=False, io_depth=io_depth)
         for name, column in whole.columns().items():
             assert np.array_equal(column, pieces.columns()[name])
@@ -127,7 +127,7 @@ def test_events_beyond_memory_are_refused_before_they_are_there(
 ) -> None:
     path = tmp_path / "large.csv"
     path.write_text("offset,bytes\n" + "0,4294967295\n" * 10_000)  # 2**34 events in 130 KB
-    monkeypatch.setattr("pfnlab.formats.foreign.available_bytes", lambda: 1 << 26)
+    monkeypatch.setattr("pfnlab.traces.formats.foreign.available_bytes", lambda: 1 << 26)
     with pytest.raises(pfnlab.TraceError, match=r"must fit in half .* 'pfnlab trace convert large"):
         pfnlab.load(path)
 
@@ -171,7 +171,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
                 (tmp_path / "other").replace(path)
             return found
 
-    monkeypatch.setattr("pfnlab.formats.foreign.Places", Changing)
+    monkeypatch.setattr("pfnlab.traces.formats.foreign.Places", Changing)
     with pytest.raises(pfnlab.TraceError, match=r"live.trace: was changed while it was read"):
         pfnlab.load(path)
 
@@ -244,7 +244,7 @@ def test_a_folder_that_is_there_is_refused_before_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "o").mkdir()
-    monkeypatch.setattr("pfnlab.formats.foreign.Foreign.events", None)
+    monkeypatch.setattr("pfnlab.traces.formats.foreign.Foreign.events", None)
     assert main(["trace", "convert", str(FOLDER / "msr.csv"), str(tmp_path / "o")]) == 1
     assert "it must not exist yet" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.formats import ftrace, ftrace_pagecache
+from pfnlab.traces.formats import ftrace, ftrace_pagecache
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "formats"

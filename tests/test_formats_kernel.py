@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.formats import pairing
-from pfnlab.formats.folios import Folios, PageCache
-from pfnlab.formats.pairing import Halves, paired
-from pfnlab.formats.reading import Reading
+from pfnlab.traces.formats import issue_pairs
+from pfnlab.traces.formats.issue_pairs import Halves, paired
+from pfnlab.traces.formats.page_cache import Folios, PageCache
+from pfnlab.traces.formats.reading import Reading
 
 FOLDER = Path(__file__).parent / "formats"
 LOOKUP, GET, PUT = 0, 1, 2
@@ -265,7 +265,7 @@ def test_pairs_are_those_of_a_dictionary(
 
 
 def test_a_lost_completion_does_not_hold_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairing, "_MOST_HELD", 8)
+    monkeypatch.setattr(issue_pairs, "_MOST_HELD", 8)
     n = 100
     lines = np.arange(2 * n + 1)
     sector = np.concatenate([[7], np.repeat(np.arange(n) * 8 + 1000, 2)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pfnlab
-from pfnlab.formats.known import FORMATS
+from pfnlab.traces.formats.known import FORMATS
 from tests import fuzz_formats
 from tests.fuzz_formats import FOUND, fixtures, fuzz, little_memory, outcome
 

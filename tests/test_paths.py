@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.columns import Events
 from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thresholds
 from pfnlab.engine.expiry import Expiry
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.thresholds import Thresholds
 from pfnlab.kernels.lra import one_granule as expiry_kernel
 from pfnlab.kernels.lra import thresholds as kernel
-from pfnlab.streamed import StreamedTrace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.streamed import StreamedTrace
 from tests import reference_orders
 
 pytestmark = pytest.mark.kernel

@@ -18,7 +18,7 @@ import pfnlab
 from pfnlab.engine import feeding, mechanism, settling
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, memory
 from pfnlab.params.policies import POLICIES
-from pfnlab.requests import GET, PUT
+from pfnlab.traces.requests import GET, PUT
 from tests import reference
 
 pytestmark = pytest.mark.kernel

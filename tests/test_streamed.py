@@ -22,10 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import footprint, native, streamed
 from pfnlab.params import memory
-from pfnlab.readahead import READER, ahead
-from pfnlab.requests import PUT
+from pfnlab.traces import footprint, native, streamed
+from pfnlab.traces.readahead import READER, ahead
+from pfnlab.traces.requests import PUT
 
 FORMATS = ["folder", "trace.parquet"]
 Rows = list[tuple[int, int, bool]]

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import columns, native
 from pfnlab.files import whole_file
-from pfnlab.native import parquet
-from pfnlab.placement import AREA_BYTES
-from pfnlab.requests import GET, LOOKUP, PUT
+from pfnlab.traces import columns, native
+from pfnlab.traces.native import parquet
+from pfnlab.traces.placement import AREA_BYTES
+from pfnlab.traces.requests import GET, LOOKUP, PUT
 
 AREA_PAGES = AREA_BYTES // 4096
 

@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.trace import Trace
-from pfnlab.workloads import WORKLOADS, workload
-from pfnlab.workloads.block_io import chained
-from pfnlab.workloads.calls import ATOMIC, Calls, play
-from pfnlab.workloads.churn import NextFit
-from pfnlab.workloads.draws import below, chances, key_of, scatter, words, words_at
-from pfnlab.workloads.ranks import ZipfRanks, block_starts, block_weights, powers
+from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads import WORKLOADS, workload
+from pfnlab.traces.workloads.block_io import chained
+from pfnlab.traces.workloads.churn import NextFit
+from pfnlab.traces.workloads.page_calls import ATOMIC, Calls, play
+from pfnlab.traces.workloads.random_words import below, chances, key_of, scatter, words, words_at
+from pfnlab.traces.workloads.zipf_ranks import ZipfRanks, block_starts, block_weights, powers
 
 # sha256 of each workload's default million events in the default region, seed 0. A change means
 # that every published trace of that name changes. Regenerate with
-#   python -c "from pfnlab.params import Params; from pfnlab.workloads import *
+#   python -c "from pfnlab.params import Params; from pfnlab.traces.workloads import *
 #   for n in WORKLOADS: print(f'    \"{n}\": \"{workload(n).trace(Params()).digest()}\",')"
 DIGESTS = {
     "zipf": "43a1304a806002ce03751dd080c6bd74b9511b2183699ad21645609c53c715e1",

@@ -17,7 +17,7 @@ from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.units import format_bytes, parse_bytes
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 __all__ = ["GRID", "RESERVES", "Advice", "advise", "front_of"]
 

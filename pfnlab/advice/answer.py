@@ -12,7 +12,7 @@ from pfnlab.alternatives import PROPERTIES
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import format_bytes, short_bytes
-from pfnlab.replayable import Evidence
+from pfnlab.traces.sources import Evidence
 
 #: HVO serves hugetlb pages of RAM only, never a device.
 _NOT_FOR_DEVICES = ("hvo_2m", "hvo_1g")

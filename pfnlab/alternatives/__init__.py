@@ -23,8 +23,8 @@ from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
-from pfnlab.replayable import Evidence, Replayable
-from pfnlab.trace import Trace
+from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.trace import Trace
 
 __all__ = ["PROPERTIES", "Counted", "Scheme", "counted", "known_schemes", "schemes", "side_by_side"]
 

@@ -11,7 +11,7 @@ from pfnlab.alternatives import counted
 from pfnlab.frames import require
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 #: What can hold the descriptors of a device: no HVO, which is for RAM, and no victim order that
 #: needs a record of accesses.

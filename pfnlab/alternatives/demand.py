@@ -14,8 +14,8 @@ from pfnlab.engine.shared_default import replay_shared_default
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.sources import Replayable
 
 _PAGE = 4096
 #: The default page and a page of PTEs that map nothing else, which all empty windows share.

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.columns import Events
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.kernels import descriptor_use as kernel
@@ -17,9 +16,10 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.units import GIB, MIB
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: What a two-level memmap splits, and a lazy one initialises, at once; and the larger choice.
 AREA_BYTES, LARGE_AREA_BYTES = 2 * MIB, GIB

@@ -8,7 +8,7 @@ import pandas as pd
 from pfnlab.alternatives import schemes
 from pfnlab.frames import require
 from pfnlab.params import Params
-from pfnlab.trace import Trace
+from pfnlab.traces.trace import Trace
 
 #: The scheme that a namespace's mode and map stand for; `raw` has no descriptors.
 _SCHEMES = {

@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, refuse noise, write the preset, and show how well it predicts."""
-    from pfnlab.formats import load
     from pfnlab.params.user_costs import check_name, write_preset
     from pfnlab.reality import calibration, validation
+    from pfnlab.traces.formats import load
 
     path = check_name(arguments.name, replace=arguments.force)
     traces = [load(trace, stream=False) for trace in arguments.trace] or None

@@ -12,8 +12,8 @@ from pfnlab.cli.options import add_costs, add_params, params_of
 
 if TYPE_CHECKING:
     from pfnlab.params.costs import Cost
-    from pfnlab.replayable import Replayable
     from pfnlab.result import Result
+    from pfnlab.traces.sources import Replayable
 
 _LABEL = 13
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the program, and say what was recorded and what can't have been."""
-    from pfnlab.reality.capture import METHODS, capture, check, usable_method
+    from pfnlab.traces.capture import METHODS, capture, check, usable_method
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     method = usable_method() if arguments.method == "auto" else arguments.method

@@ -63,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what was written."""
     from tqdm import tqdm
 
-    from pfnlab.formats import is_native
-    from pfnlab.formats.foreign import Foreign, Options, convert
-    from pfnlab.native import load_native, save
+    from pfnlab.traces.formats import is_native
+    from pfnlab.traces.formats.foreign import Foreign, Options, convert
+    from pfnlab.traces.native import load_native, save
 
     source, target = Path(arguments.source), Path(arguments.target)
     options = Options(**options_of(arguments))

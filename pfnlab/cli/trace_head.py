@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the events."""
     from pfnlab.errors import ParameterError
-    from pfnlab.formats import load
+    from pfnlab.traces.formats import load
 
     if arguments.n < 0:
         raise ParameterError("n", arguments.n, "must be a number of events")
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _columns(trace: Any, n_events: int) -> dict[str, list[Any]]:
     """Return the first values of each column, operations by their names."""
-    from pfnlab.streamed import StreamedTrace
+    from pfnlab.traces.streamed import StreamedTrace
 
     columns: dict[str, list[Any]]
     if isinstance(trace, StreamedTrace):

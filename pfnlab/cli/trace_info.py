@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Look through the trace and print what it is."""
     from tqdm import tqdm
 
-    from pfnlab.formats import load
     from pfnlab.portrait import portrait
+    from pfnlab.traces.formats import load
 
     if arguments.output:
         kind_of(arguments.output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Runs
 from pfnlab.engine.counting import has_ptes, log2
@@ -10,8 +9,9 @@ from pfnlab.kernels.lra import many_granules as kernel
 from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 
 class Chunked:

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.columns import Events
 from pfnlab.engine.counting import log2
 from pfnlab.kernels import runs as kernel
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import available_bytes
-from pfnlab.replayable import Replayable
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 PIECE_EVENTS = 1 << 20
 #: Runs are kept where there is one for at least so many events; the sample says how many.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
-from pfnlab.trace import Trace
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.counting import (
     Counted,
@@ -18,8 +17,9 @@ from pfnlab.engine.counting import (
 )
 from pfnlab.kernels.lra import one_granule as kernel
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 #: Events between two choices of a loop; fewer where the faults are gone over again.
 PART_EVENTS = 1 << 19

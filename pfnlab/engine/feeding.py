@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pfnlab.columns import Events
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 #: Events replayed before the first look at the clock; a piece then grows while it takes less than
 #: `PIECE_S`, so that Ctrl-C and progress never wait long, however dear an event is.

@@ -26,9 +26,9 @@ from pfnlab.engine.thresholds import StackDistances, Thresholds
 from pfnlab.kernels.lra.thresholds import WIDTHS
 from pfnlab.params import Params
 from pfnlab.params.memory import available_bytes
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
-from pfnlab.trace import Trace
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: Fewer thresholds are replayed one by one: a pass of 16 takes as long as three or four replays,
 #: one of stack distances as long as a dozen.

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.seeds import random_key
 from pfnlab.engine.settling import Settler, kept_codes
@@ -21,9 +20,10 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.policies import PARTS, REGISTERED
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 STATE = "the state of a replay"
 _FAILED_PLACES = 1 << 10

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, span_of, window_shift
 from pfnlab.engine.seeds import random_key
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: The file of `pfnlab.kernels.policies` that replays each policy.
 KERNELS = {

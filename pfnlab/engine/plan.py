@@ -11,7 +11,7 @@ from pfnlab.engine.orders import KERNELS, Order
 from pfnlab.errors import ParameterError
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.params.memory import check_fits
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 Kind = type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]
 

@@ -8,12 +8,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.columns import Events
 from pfnlab.errors import TraceError
 from pfnlab.kernels import event_codes as kernel
 from pfnlab.kernels import page_counts
 from pfnlab.kernels.state import ATOMIC, FREE
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Events
+from pfnlab.traces.trace import Trace
 
 Codes = npt.NDArray[np.uint8]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab.columns import Events
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.kernels.state import LOOKUP, UNMATCHED_PUT
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 
 class SharedDefault(Mechanism):

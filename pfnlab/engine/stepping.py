@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.columns import Column, Events
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.kernels import state as tables
 from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.replayable import Replayable
-from pfnlab.requests import PUT
-from pfnlab.streamed import StreamedTrace
-from pfnlab.trace import Trace
+from pfnlab.traces.columns import Column, Events
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.streamed import StreamedTrace
+from pfnlab.traces.trace import Trace
 
 #: What a person can still look at, event by event.
 MAX_GRANULES = 4096

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from llvmlite import binding  # type: ignore[import-untyped]
 
-from pfnlab.columns import Events
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.collapsed import Collapser, Runs
 from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
@@ -17,8 +16,9 @@ from pfnlab.kernels.policies import lru_distances
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 PART_EVENTS = 1 << 16
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.columns import Events
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.orders import Order
 from pfnlab.engine.plan import planned
@@ -20,8 +19,9 @@ from pfnlab.kernels.portions import count_portions
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.columns import Events
+from pfnlab.traces.sources import Replayable
 
 N_COLUMNS, N_ROWS = 160, 72
 #: Events of a streamed trace that are looked at together, so that Ctrl-C never waits long.

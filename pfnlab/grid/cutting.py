@@ -12,7 +12,7 @@ from pfnlab.grid.jobs import Answer, Job
 from pfnlab.grid.references import Reference
 from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, meaning
-from pfnlab.workloads import Spec
+from pfnlab.traces.workloads import Spec
 
 Group = list[Point]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pfnlab.grid.axes import Point
 from pfnlab.params import Params
-from pfnlab.replayable import Evidence, Replayable
+from pfnlab.traces.sources import Evidence, Replayable
 
 
 class Source(Protocol):

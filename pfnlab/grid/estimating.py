@@ -17,9 +17,9 @@ from pfnlab.grid.cutting import looks_up_only, passes
 from pfnlab.grid.drawing import Drawn, Source
 from pfnlab.grid.rows import ROW_BYTES, rows_of
 from pfnlab.params import Params
-from pfnlab.replayable import Replayable
-from pfnlab.trace import Trace
-from pfnlab.workloads import Spec
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads import Spec
 
 #: Events of a sample, and passes that are timed on it.
 _SAMPLE_EVENTS, _SAMPLED_PASSES = 1 << 20, 8

@@ -17,7 +17,7 @@ from pfnlab.grid.rows import Row, rows_of
 from pfnlab.grid.versions import code_version
 from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, register
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 _Kept = tuple[Replayable, dict[int, int]]
 

@@ -11,12 +11,12 @@ import numpy as np
 from pfnlab.frames import ATTRIBUTE
 from pfnlab.grid.axes import AXES
 from pfnlab.grid.drawing import Source
-from pfnlab.native import file_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
-from pfnlab.streamed import StreamedTrace
-from pfnlab.trace import Trace
-from pfnlab.workloads import Spec
+from pfnlab.traces.native import file_of
+from pfnlab.traces.streamed import StreamedTrace
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads import Spec
 
 Named = dict[str, Any]
 

@@ -12,13 +12,13 @@ from typing import Protocol
 from pfnlab.errors import FileError, ParameterError, TraceError
 from pfnlab.files import named
 from pfnlab.grid.drawing import Source
-from pfnlab.native import load_native, mapped, save
 from pfnlab.params import Params
-from pfnlab.placement import How
-from pfnlab.replayable import Evidence
-from pfnlab.streamed import StreamedTrace
-from pfnlab.trace import Placement, Trace
-from pfnlab.workloads import Spec
+from pfnlab.traces.native import load_native, mapped, save
+from pfnlab.traces.placement import How
+from pfnlab.traces.sources import Evidence
+from pfnlab.traces.streamed import StreamedTrace
+from pfnlab.traces.trace import Placement, Trace
+from pfnlab.traces.workloads import Spec
 
 
 class Reference(Hashable, Protocol):

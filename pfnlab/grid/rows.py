@@ -16,8 +16,8 @@ from pfnlab.frames import require
 from pfnlab.grid.axes import Point
 from pfnlab.grid.drawing import Drawn
 from pfnlab.params.costs import Costs, costs_of
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.sources import Replayable
 
 Row = dict[str, Any]
 Column = npt.NDArray[Any]

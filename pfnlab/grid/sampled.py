@@ -15,8 +15,8 @@ from pfnlab.grid.drawing import Drawn, Source, drawn
 from pfnlab.grid.rows import Row, priced, row_of, rows_of
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs, costs_of
-from pfnlab.replayable import Evidence, Replayable
 from pfnlab.sampling import Sample
+from pfnlab.traces.sources import Evidence, Replayable
 
 _MOST_KEPT = 16
 

@@ -1,16 +1,16 @@
 """Drawing events: SplitMix64 words, Zipf ranks by alias and acceptance, scattered without a table.
 
-The same arithmetic as `pfnlab.workloads.draws` and `ranks`, bit for bit; those stay as the plain
-form, and serve where the JIT is off.
+The same arithmetic as `pfnlab.traces.workloads.random_words` and `ranks`, bit for bit; those stay
+as the plain form, and serve where the JIT is off.
 
 Events are drawn by the batch, in loops that do one thing each: all but the look into the tables
 become vector code, and the few draws that were rejected or left the region are listed and settled
 apart. That takes 5 ns an event; one loop over all steps takes 12, numpy 27.
 
-Preconditions, kept by `pfnlab.workloads`: every integer is uint64, so that sums and products wrap
-modulo 2**64 (an int64 beside one would make a float); tables and constants are those that `ranks`
-and `draws` set up; the column's dtype holds every pfn. Interpreted, the wrapping warns unless
-``np.errstate(over="ignore")`` holds.
+Preconditions, kept by `pfnlab.traces.workloads`: every integer is uint64, so that sums and
+products wrap modulo 2**64 (an int64 beside one would make a float); tables and constants are those
+that `ranks` and `draws` set up; the column's dtype holds every pfn. Interpreted, the wrapping
+warns unless ``np.errstate(over="ignore")`` holds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _REJECTED = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Ranks(NamedTuple):
-    """Tables of `pfnlab.workloads.ranks.ZipfRanks`, by its names."""
+    """Tables of `pfnlab.traces.workloads.zipf_ranks.ZipfRanks`, by its names."""
 
     coin_bits: np.uint64
     coin_mask: np.uint64  # the bits of a word that are the coin
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The permutation of `pfnlab.workloads.pages.scatter_blocks`: blocks move, ranks in them stay.
+    """The permutation of `workloads.zipf_pages.scatter_blocks`: blocks move, ranks in them stay.
 
     The laps are scalars: of arrays, the compiler would load the elements again for every event.
     """
@@ -126,7 +126,8 @@ def draw_ranks(ranks: Ranks, batch: Batch, n: int) -> int:
 def is_accepted(growth: npt.NDArray[np.float64], t: float, accept: np.uint64) -> bool:
     """Return whether a coin accepts a rank that is ``1 + t`` times the first of its block.
 
-    Multiplied and added in the order of `pfnlab.workloads.ranks`, or the last bit may differ.
+    Multiplied and added in the order of `pfnlab.traces.workloads.zipf_ranks`, or the last bit may
+    differ.
     """
     value = 0.0
     for coefficient in growth:

@@ -1,7 +1,8 @@
 """Calls over runs of pages to events: each submission's pages, then a completion's.
 
-Preconditions, kept by `pfnlab.workloads.calls`: the columns of `Calls` are equally long and have
-`depth` calls more than are submitted; those of `Events` have a place for every page of the halves.
+Preconditions, kept by `pfnlab.traces.workloads.page_calls`: the columns of `Calls` are equally
+long and have `depth` calls more than are submitted; those of `Events` have a place for every page
+of the halves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ATOMIC = 4
 
 
 class Calls(NamedTuple):
-    """Columns of `pfnlab.workloads.calls.Calls`."""
+    """Columns of `pfnlab.traces.workloads.page_calls.Calls`."""
 
     first: npt.NDArray[np.int64]
     n_pages: npt.NDArray[np.int64]

@@ -1,7 +1,7 @@
 """Lines of text to numbers: a pattern machine run on each line of a block of bytes.
 
-A pattern is a row of operations, compiled from a template by `pfnlab.formats.patterns`. A line is
-matched against each pattern in turn; the first that fits fills the line's numbers.
+A pattern is a row of operations, compiled from a template by `pfnlab.traces.formats.patterns`. A
+line is matched against each pattern in turn; the first that fits fills the line's numbers.
 
 Preconditions: operations are well formed, their columns lie in `Lines.numbers`.
 """

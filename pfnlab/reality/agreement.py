@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.formats import load
 from pfnlab.params import Params
 from pfnlab.params.units import GIB
 from pfnlab.reality.limits import OS_PAGE_BYTES, unmaps_by_vector
 from pfnlab.reality.twin import run_twin
-from pfnlab.trace import Trace
-from pfnlab.workloads import workload
+from pfnlab.traces.formats import load
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads import workload
 
 Sizes = dict[str, Any]
 #: Granule, chunk and batch of each run.

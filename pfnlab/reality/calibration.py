@@ -26,7 +26,7 @@ from pfnlab.params.cost_presets import PRESETS, Figure
 from pfnlab.params.costs import DEFAULT_PRESET, FIGURES, Costs
 from pfnlab.reality.limits import why_no_twin
 from pfnlab.reality.twin import run_twin
-from pfnlab.trace import Trace
+from pfnlab.traces.trace import Trace
 
 #: A preset is written only if the middle half of the repeats of every constant lies within this
 #: share of their median.

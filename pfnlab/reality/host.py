@@ -17,7 +17,7 @@ import pandas as pd
 
 from pfnlab.alternatives import schemes
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.trace import Trace
+from pfnlab.traces.trace import Trace
 
 #: ``/proc/iomem`` ranges that hold descriptors, or could.
 _KINDS = ("System RAM", "Persistent Memory", "Soft Reserved", "CXL Window")

@@ -22,7 +22,7 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.units import short_bytes
 from pfnlab.reality.range import HUGE_BYTES, reserved
-from pfnlab.replayable import Replayable
+from pfnlab.traces.sources import Replayable
 
 OS_PAGE_BYTES = 4096
 #: Words of a descriptor that a twin writes: touched, references, and the marker of its page.

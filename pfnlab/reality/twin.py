@@ -32,8 +32,8 @@ from pfnlab.params.memory import check_fits
 from pfnlab.reality.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
 from pfnlab.reality.neighbours import spinning, tlb_interrupts
 from pfnlab.reality.range import reserved, resident_granules
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.sources import Replayable
 
 __all__ = ["Twin", "run_twin", "why_no_twin"]
 

@@ -15,9 +15,9 @@ from pfnlab.params.costs import Costs
 from pfnlab.params.units import parse_bytes
 from pfnlab.reality.limits import unmaps_by_vector
 from pfnlab.reality.twin import run_twin
-from pfnlab.requests import PUT
-from pfnlab.trace import Trace
-from pfnlab.workloads import workload
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads import workload
 
 Sizes = dict[str, Any]
 #: Granule, chunk and batch of each run; a batch is unmapped in one call where the kernel can.

@@ -15,10 +15,10 @@ from pfnlab.errors import ParameterError, TraceError
 from pfnlab.grid import priced
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
-from pfnlab.replayable import Replayable
-from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.studies.edits import Added, atomic_of, ops_of, replaced, with_events
-from pfnlab.trace import Trace
+from pfnlab.traces.edits import Added, atomic_of, ops_of, replaced, with_events
+from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: Remedies, by the names that frames give them.
 UNPINNED, NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (

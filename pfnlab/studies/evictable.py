@@ -10,10 +10,10 @@ import numpy.typing as npt
 from pfnlab.engine import replay
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.studies.edits import ops_of
-from pfnlab.trace import Trace
-from pfnlab.workloads.draws import below, key_of, words
+from pfnlab.traces.edits import ops_of
+from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads.random_words import below, key_of, words
 
 Int64s = npt.NDArray[np.int64]
 

@@ -14,8 +14,8 @@ from pfnlab.engine import replay_many
 from pfnlab.engine.watching import Timeline, timeline
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.replayable import Replayable
 from pfnlab.result import Result
+from pfnlab.traces.sources import Replayable
 
 #: Columns of the timeline while a sample is shown, and later.
 SAMPLE_COLUMNS, EXACT_COLUMNS = 80, 160

@@ -20,10 +20,10 @@ from pfnlab.frames import require
 from pfnlab.grid import priced, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs, costs_of
-from pfnlab.replayable import Replayable
-from pfnlab.requests import PUT
 from pfnlab.studies.quarantine import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages
-from pfnlab.trace import Trace
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 #: Ways to unmap: one pass and its flush; the quarantine filled when the threshold is reached, or
 #: filled ahead of it.

@@ -8,9 +8,9 @@ import numpy as np
 
 from pfnlab.grid import Source
 from pfnlab.params import Params
-from pfnlab.replayable import Evidence, Replayable
-from pfnlab.requests import PUT
-from pfnlab.trace import Trace
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ from pfnlab.grid import priced
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
-from pfnlab.replayable import Replayable
-from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.studies.edits import Added, ops_of, replaced, with_events, without_events
 from pfnlab.studies.evictable import evictability, scattered
-from pfnlab.trace import Trace
-from pfnlab.workloads.draws import chances, key_of, words_at
+from pfnlab.traces.edits import Added, ops_of, replaced, with_events, without_events
+from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
+from pfnlab.traces.workloads.random_words import chances, key_of, words_at
 
 #: Pins of a row, by the names that frames give them.
 RECORDED, NO_PINS, IDLE, LIFE = "as recorded", "none", "until idle", "for life"

@@ -12,15 +12,15 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.columns import Events
 from pfnlab.errors import ParameterError
 from pfnlab.kernels import lazy_purge as kernel
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.units import MIB, format_bytes
-from pfnlab.replayable import Replayable
-from pfnlab.requests import PUT
+from pfnlab.traces.columns import Events
+from pfnlab.traces.requests import PUT
+from pfnlab.traces.sources import Replayable
 
 OS_PAGE_BYTES = 4096
 #: Second-level data TLB of a server core; a judgement: 1536 (Skylake) to 3072 (Zen 4) entries.

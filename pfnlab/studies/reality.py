@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.engine import replay
-from pfnlab.formats import load
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.reality import calibration
@@ -29,8 +28,9 @@ from pfnlab.reality.faulting import measure_shared_faults
 from pfnlab.reality.ipis import measure_tlb_ipis, why_no_tlb_ipis
 from pfnlab.reality.limits import this_machine, why_no_twin
 from pfnlab.reality.validation import validate
-from pfnlab.replayable import Replayable
-from pfnlab.trace import Trace
+from pfnlab.traces.formats import load
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 
 NEGATIVE = "a calibrated cost came out below 0"
 #: What a row is about.

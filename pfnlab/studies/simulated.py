@@ -18,7 +18,7 @@ from pfnlab.grid import sweep
 from pfnlab.params import Params
 from pfnlab.params.units import short_bytes
 from pfnlab.theory.references import MAX_LRU_ITEMS
-from pfnlab.workloads import workload
+from pfnlab.traces.workloads import workload
 
 WARM_UP = 0.25
 _ITEM_BYTES = 4096

@@ -13,9 +13,9 @@ from pfnlab.engine.stepping import cpus_of, steps
 from pfnlab.grid import Source
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.replayable import Evidence, Replayable
-from pfnlab.requests import GET, LOOKUP, PUT
-from pfnlab.trace import Trace
+from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.trace import Trace
 
 CHUNK_GRANULES, N_CHUNKS, THRESHOLD_CHUNKS = 4, 6, 3
 #: CPUs of the toy's machine, at most: few enough to draw each.

@@ -17,6 +17,7 @@ from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.regions import REGIONS, region
 from pfnlab.params.user_costs import calibrated_names
 from pfnlab.studies.exploring import Explored
+from pfnlab.traces.workloads import WORKLOADS
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import (
     STYLE,
@@ -34,7 +35,6 @@ from pfnlab.widgets.lines import Lines, said
 from pfnlab.widgets.pictures import LivePicture
 from pfnlab.widgets.refining import Refiner
 from pfnlab.widgets.sources import PLACEMENTS, Chosen, Opened, Question, SourceBox
-from pfnlab.workloads import WORKLOADS
 
 _NONE = "–"
 #: What only the alternatives cost, none of which is in the pictures.

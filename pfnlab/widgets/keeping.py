@@ -18,10 +18,10 @@ from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES, Costs
 from pfnlab.params.user_costs import calibrated_names
-from pfnlab.replayable import Replayable
 from pfnlab.studies.toy import TOY
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.workloads import workload_of
 from pfnlab.widgets.sources import Chosen
-from pfnlab.workloads import workload_of
 
 _WIDTH = 88
 

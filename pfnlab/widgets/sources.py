@@ -12,9 +12,9 @@ from pfnlab.errors import ParameterError
 from pfnlab.named import find_source
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
-from pfnlab.replayable import Replayable
 from pfnlab.studies.exploring import Exploration
-from pfnlab.trace import Trace
+from pfnlab.traces.sources import Replayable
+from pfnlab.traces.trace import Trace
 from pfnlab.widgets.controls import STYLE, classed
 
 #: Where a trace lies in the region: at its own pfns, or laid into it area by area.
