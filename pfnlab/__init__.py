@@ -29,7 +29,7 @@ _HOMES = {
     "TraceError": "errors",
     "advise": "advice",
     "atomic_remedies": "studies.contexts",
-    "changes": "comparison",
+    "changes": "frames.changes",
     "evictability": "studies.evictable",
     "explore": "studies.exploring",
     "format_bytes": "params.units",
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from pfnlab import theory as theory
     from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
-    from pfnlab.comparison import changes as changes
     from pfnlab.engine import replay as replay
     from pfnlab.engine.stepping import steps as steps
     from pfnlab.engine.watching import timeline as timeline
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from pfnlab.errors import ParameterError as ParameterError
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
+    from pfnlab.frames.changes import changes as changes
     from pfnlab.grid import PointError as PointError
     from pfnlab.grid import StoreError as StoreError
     from pfnlab.grid import StoreWarning as StoreWarning

@@ -12,8 +12,8 @@ import pytest
 import pfnlab
 from pfnlab import figures
 from pfnlab.advice import Advice, advise
-from pfnlab.advice.pareto import front_of, knee_of
 from pfnlab.alternatives import PROPERTIES
+from pfnlab.frames.best import front_of, knee_of
 from pfnlab.traces.workloads import workload
 
 N_EVENTS = 20_000

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.comparison import Changes, changes
-from pfnlab.comparison.columns import kind_of
+from pfnlab.frames.changes import Changes, changes
+from pfnlab.frames.changes.column_kinds import kind_of
 
 ROW = {
     "source": st.sampled_from(["pgbench", "zipf"]),

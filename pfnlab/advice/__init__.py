@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from pfnlab.advice.answer import Advice, params_of
-from pfnlab.advice.pareto import DRAM, front_of, knee_of, with_dram
 from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.alternatives.following import follow
 from pfnlab.errors import ParameterError, TraceError, near
+from pfnlab.frames.best import DRAM, front_of, knee_of, with_dram
 from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of

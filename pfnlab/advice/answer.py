@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.advice.pareto import DRAM, TIME, front_of, knee_of
 from pfnlab.alternatives import PROPERTIES
+from pfnlab.frames.best import DRAM, TIME, front_of, knee_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import format_bytes, short_bytes

@@ -16,7 +16,7 @@ from pfnlab.errors import FrameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pfnlab.comparison import Changes
+    from pfnlab.frames.changes import Changes
 
 SAME, DIFFERENT = 0, 1
 _LABEL = 12
@@ -88,8 +88,8 @@ def _frames(folder: Path) -> dict[str, Path]:
 
 
 def _compared(before: Path, after: Path, noise: Mapping[str, float]) -> Compared:
-    from pfnlab.comparison import changes
     from pfnlab.frames import about_rows, read_rows
+    from pfnlab.frames.changes import changes
 
     first, second = read_rows(before), read_rows(after)
     about = [_made_with(about_rows(path)) for path in (before, after)]
@@ -200,7 +200,7 @@ def _varying(rows: pd.DataFrame, changes: Changes) -> list[str]:
 
 def _name(row: Mapping[Any, Any], columns: list[str]) -> str:
     """Say which row it is, by what varies."""
-    from pfnlab.comparison.pairing import plain
+    from pfnlab.frames.changes.row_pairs import plain
 
     named = [(name, plain(row[name])) for name in columns]
     texts = [f"{name} {_show(name, value)}" for name, value in named if value is not None]

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pfnlab.advice import Advice
-from pfnlab.advice.pareto import DRAM, TIME, front_of, knee_of, legal
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
+from pfnlab.frames.best import DRAM, TIME, front_of, knee_of, legal
 from pfnlab.params.units import short_bytes
 
 

@@ -18,9 +18,9 @@ import pandas as pd
 import pfnlab
 from pfnlab.chapters import in_order, summary
 from pfnlab.claims import Verdict
-from pfnlab.comparison.pairing import plain
 from pfnlab.files import whole_file
 from pfnlab.frames import readable
+from pfnlab.frames.changes.row_pairs import plain
 from pfnlab.report.markup import Html, folded, html, joined, pairs, table, tag
 from pfnlab.report.origin import again, facts, origin
 from pfnlab.report.parts import Part, parts_of

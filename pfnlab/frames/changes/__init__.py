@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.comparison.cells import Cells
-from pfnlab.comparison.columns import kind_of, naming
-from pfnlab.comparison.pairing import Codes, Pairs, codes_of, joint, paired, plain
 from pfnlab.errors import FrameError, ParameterError
+from pfnlab.frames.changes.cells import Cells
+from pfnlab.frames.changes.column_kinds import kind_of, naming
+from pfnlab.frames.changes.row_pairs import Codes, Pairs, codes_of, joint, paired, plain
 
 __all__ = ["NOISE", "Changes", "changes"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.comparison.columns import kind_of
-from pfnlab.comparison.pairing import Codes, Pairs, plain
+from pfnlab.frames.changes.column_kinds import kind_of
+from pfnlab.frames.changes.row_pairs import Codes, Pairs, plain
 
 #: Rounding: a mean of counts may differ in its last digits from machine to machine.
 _ROUNDING = 1e-12
