@@ -15,7 +15,7 @@ from benchmarks.peers import OracleFile, cachetools_misses, gather, libcachesim,
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, TRACES, Scale, touched_chunks, trace_of
 from pfnlab.engine.feeding import drive
-from pfnlab.engine.orders import Order
+from pfnlab.engine.policies import Order
 from pfnlab.params.policies import POLICIES
 
 PREFIX = 200_000  # what cachetools and plain Python are given

@@ -20,7 +20,7 @@ _HOMES = {
     "PfnlabError": "errors",
     "PointError": "grid",
     "Policy": "params.policies",
-    "Result": "result",
+    "Result": "engine.result",
     "SweepInterrupted": "grid",
     "StoreError": "grid",
     "StoreWarning": "grid",
@@ -31,7 +31,7 @@ _HOMES = {
     "atomic_remedies": "studies.contexts",
     "changes": "frames.changes",
     "evictability": "studies.evictable",
-    "explore": "studies.exploring",
+    "explore": "engine.exploration",
     "format_bytes": "params.units",
     "load": "traces.formats",
     "parse_bytes": "params.units",
@@ -46,9 +46,9 @@ _HOMES = {
     "save": "traces.native",
     "schemes": "alternatives",
     "smallest_reserve": "studies.contexts",
-    "steps": "engine.stepping",
+    "steps": "engine.steps",
     "sweep": "grid",
-    "timeline": "engine.watching",
+    "timeline": "engine.timeline",
     "unpinned": "studies.contexts",
     "workload": "traces.workloads",
 }
@@ -62,8 +62,10 @@ if TYPE_CHECKING:
     from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.engine import replay as replay
-    from pfnlab.engine.stepping import steps as steps
-    from pfnlab.engine.watching import timeline as timeline
+    from pfnlab.engine.exploration import explore as explore
+    from pfnlab.engine.result import Result as Result
+    from pfnlab.engine.steps import steps as steps
+    from pfnlab.engine.timeline import timeline as timeline
     from pfnlab.errors import FileError as FileError
     from pfnlab.errors import NotebookError as NotebookError
     from pfnlab.errors import ParameterError as ParameterError
@@ -84,14 +86,12 @@ if TYPE_CHECKING:
     from pfnlab.params.regions import region as region
     from pfnlab.params.units import format_bytes as format_bytes
     from pfnlab.params.units import parse_bytes as parse_bytes
-    from pfnlab.result import Result as Result
     from pfnlab.studies.contexts import atomic_remedies as atomic_remedies
     from pfnlab.studies.contexts import pinned_for_io as pinned_for_io
     from pfnlab.studies.contexts import prefaulted as prefaulted
     from pfnlab.studies.contexts import smallest_reserve as smallest_reserve
     from pfnlab.studies.contexts import unpinned as unpinned
     from pfnlab.studies.evictable import evictability as evictability
-    from pfnlab.studies.exploring import explore as explore
     from pfnlab.studies.pinning import pins_compared as pins_compared
     from pfnlab.studies.pinning import repinned as repinned
     from pfnlab.traces.formats import load as load

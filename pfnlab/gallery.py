@@ -13,10 +13,10 @@ import pandas as pd
 from pfnlab import figures, notebooks
 from pfnlab.advice import advise
 from pfnlab.chapters import CHAPTERS
+from pfnlab.engine.exploration import explore
+from pfnlab.engine.trace_summary import portrait
 from pfnlab.params import Params
-from pfnlab.portrait import portrait
 from pfnlab.studies import simulated
-from pfnlab.studies.exploring import explore
 from pfnlab.traces.formats import load
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ import pandas as pd
 
 import pfnlab
 from pfnlab import figures, notebooks
-from pfnlab.portrait import portrait
+from pfnlab.engine.trace_summary import portrait
 ```
 
 A file is made of each of them the same way: by `figures.svg`, `figures.pdf` or `figures.png`, as in

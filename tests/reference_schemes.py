@@ -10,7 +10,7 @@ Event = tuple[int, int, bool]
 
 
 def follow(events: Sequence[Event], first_pfn: int, page: int, descriptor: int) -> dict[str, float]:
-    """Return every count of `pfnlab.alternatives.following.Followed` by name."""
+    """Return every count of `pfnlab.engine.descriptor_use.Followed` by name."""
     split: set[int] = set()
     live: list[int] = []  # byte addresses of pages, one a pin
     writes: Counter[int] = Counter()

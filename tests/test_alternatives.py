@@ -18,8 +18,8 @@ import pfnlab
 from pfnlab import claims
 from pfnlab.alternatives import PROPERTIES, counted, known_schemes, side_by_side
 from pfnlab.alternatives.demand import point_of
-from pfnlab.alternatives.following import follow
 from pfnlab.alternatives.holding import WRITES_OF_A_CELL, YEAR_S
+from pfnlab.engine.descriptor_use import follow
 from pfnlab.engine.shared_default import replay_shared_default
 from pfnlab.params.costs import FIGURES, Costs
 from tests import reference, reference_schemes

@@ -18,9 +18,9 @@ import pytest
 import pfnlab
 from pfnlab import asked, frames, grid
 from pfnlab.cli import main, options
+from pfnlab.engine.result import COUNTERS, DERIVED
 from pfnlab.parameter_files import read_parameters
 from pfnlab.params import PARAMETERS
-from pfnlab.result import COUNTERS, DERIVED
 from pfnlab.traces.workloads import workload_of
 from tests.commands import PFNLAB, complaint
 

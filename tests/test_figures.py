@@ -17,8 +17,8 @@ from PIL import Image
 import pfnlab
 from pfnlab import figures, gallery, notebooks
 from pfnlab.advice import advise
+from pfnlab.engine.trace_summary import portrait
 from pfnlab.figures import drawing, palette
-from pfnlab.portrait import portrait
 from pfnlab.studies import simulated
 from tests import drawn
 

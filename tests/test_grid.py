@@ -22,10 +22,10 @@ import pytest
 import pfnlab
 from pfnlab import frames, grid
 from pfnlab.engine import feeding, many
+from pfnlab.engine.result import COUNTERS, DERIVED
 from pfnlab.grid import rows
 from pfnlab.params import PARAMETERS, memory
 from pfnlab.params.cost_presets import PRESETS
-from pfnlab.result import COUNTERS, DERIVED
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pfnlab
+from pfnlab.engine.exploration import Explored
 from pfnlab.figures.exploring import HEIGHT, VIEWS, WIDTH, Shown
 from pfnlab.figures.live import LiveFigure
 from pfnlab.params.costs import costs_of
-from pfnlab.studies.exploring import Explored
 
 PARAMS = pfnlab.Params(region_bytes="16GiB", chunk_bytes="64KiB", threshold_bytes="2MiB")
 TRACE = pfnlab.workload("zipf", n_events=5000).trace(PARAMS)

@@ -13,10 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.engine import chunked, collapsed, expiry, feeding, many, plan, thresholds
-from pfnlab.engine.expiry import Expiry
+from pfnlab.engine import (
+    feeding,
+    lra_many_granules,
+    lra_one_granule,
+    many,
+    many_thresholds,
+    plan,
+    runs,
+)
+from pfnlab.engine.lra_one_granule import Expiry
+from pfnlab.engine.many_thresholds import Thresholds
 from pfnlab.engine.mechanism import Mechanism
-from pfnlab.engine.thresholds import Thresholds
 from pfnlab.kernels.lra import one_granule as expiry_kernel
 from pfnlab.kernels.lra import thresholds as kernel
 from pfnlab.traces.columns import Events
@@ -80,10 +88,10 @@ def test_expiry(case: Case, numbers: Any, ahead: bool, share: int, part: int) ->
     trace, params = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Expiry, "numbers", numbers)
-        patch.setattr(expiry, "PART_EVENTS", part)
-        patch.setattr(expiry, "FOLLOWED_EVENTS", part)
-        patch.setattr(expiry, "_L2_BYTES", 0 if ahead else 1 << 20)
-        patch.setattr(expiry, "OFTEN_SHARE", share)
+        patch.setattr(lra_one_granule, "PART_EVENTS", part)
+        patch.setattr(lra_one_granule, "FOLLOWED_EVENTS", part)
+        patch.setattr(lra_one_granule, "_L2_BYTES", 0 if ahead else 1 << 20)
+        patch.setattr(lra_one_granule, "OFTEN_SHARE", share)
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", 7)
         run = plan.planned(trace, params)
         assert isinstance(run, Expiry)
@@ -97,7 +105,7 @@ def test_chunked(case: Case, piece: int) -> None:
     trace, params = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", piece)
-        assert isinstance(plan.planned(trace, params), chunked.Chunked)
+        assert isinstance(plan.planned(trace, params), lra_many_granules.Chunked)
         assert pfnlab.replay(trace, params).counts() == plain(trace, params)
 
 
@@ -119,13 +127,13 @@ def test_many_thresholds(case: Case, data: st.DataObject) -> None:
     points = [params.replace(threshold_bytes=params.chunk_bytes * limit) for limit in limits]
     with pytest.MonkeyPatch.context() as patch:
         numbers = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
-        patch.setattr(thresholds, "numbers_for", lambda n_chunks, limit: numbers)
+        patch.setattr(many_thresholds, "numbers_for", lambda n_chunks, limit: numbers)
         vectors = data.draw(st.booleans())
-        patch.setattr(thresholds, "has_vectors", lambda: vectors)
-        patch.setattr(thresholds, "PART_EVENTS", data.draw(st.integers(1, 50)))
+        patch.setattr(many_thresholds, "has_vectors", lambda: vectors)
+        patch.setattr(many_thresholds, "PART_EVENTS", data.draw(st.integers(1, 50)))
         patch.setattr(many, "LEAST_LRA", 1)
         patch.setattr(many, "LEAST_LRU", 1)
-        patch.setattr(collapsed, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
+        patch.setattr(runs, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
         found = dict(many.replay_many(trace, points, n_threads=data.draw(st.integers(1, 2))))
     assert len(found) == len(points)
     for index, point in enumerate(points):
@@ -148,8 +156,8 @@ def test_many_shapes(case: Case, data: st.DataObject) -> None:
         for _ in range(data.draw(st.integers(1, 8)))
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collapsed, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
-        patch.setattr(collapsed, "PIECE_EVENTS", data.draw(st.integers(1, 50)))
+        patch.setattr(runs, "KEPT_SHARE", data.draw(st.sampled_from([0, 10**9])))
+        patch.setattr(runs, "PIECE_EVENTS", data.draw(st.integers(1, 50)))
         found = dict(many.replay_many(trace, points))
     for index, point in enumerate(points):
         assert found[index].params == point
@@ -271,9 +279,9 @@ def test_expiry_over_many_faults(
     trace, params = drifting()
     params = params.replace(batch_chunks=batch)
     monkeypatch.setattr(Expiry, "numbers", np.uint8)
-    monkeypatch.setattr(expiry, "PART_EVENTS", 50)
-    monkeypatch.setattr(expiry, "FOLLOWED_EVENTS", 50)
-    monkeypatch.setattr(expiry, "RARE_SHARE", rare_share)
+    monkeypatch.setattr(lra_one_granule, "PART_EVENTS", 50)
+    monkeypatch.setattr(lra_one_granule, "FOLLOWED_EVENTS", 50)
+    monkeypatch.setattr(lra_one_granule, "RARE_SHARE", rare_share)
     run = plan.planned(trace, params)
     assert isinstance(run, Expiry)
     feeding.drive(trace, params, [run])
@@ -286,7 +294,7 @@ def test_thresholds_over_many_faults(numbers: Any, monkeypatch: pytest.MonkeyPat
     """Numbers that start over; page tables that a shared pass can't tell are replayed alone."""
     trace, params = drifting()
     points = [params.replace(threshold_bytes=4096 * limit) for limit in (1, 2, 5, 9, 11, 40)]
-    monkeypatch.setattr(thresholds, "numbers_for", lambda n_chunks, limit: numbers)
+    monkeypatch.setattr(many_thresholds, "numbers_for", lambda n_chunks, limit: numbers)
     shared = Thresholds(trace, points)
     shared.feed(Events(0, trace.pfns, None, None))
     assert None in shared.results()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.studies.quarantine import Lookups, Purged, lazy_max_pages
+from pfnlab.engine.lazy_purge import Lookups, Purged, lazy_max_pages
 
 KIB = 1024
 

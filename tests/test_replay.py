@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.engine import feeding, mechanism, settling
+from pfnlab.engine import event_codes, feeding, mechanism
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, memory
 from pfnlab.params.policies import POLICIES
 from pfnlab.traces.requests import GET, PUT
@@ -374,15 +374,15 @@ def test_codes_made_at_every_replay_are_those_kept_with_the_trace(case: Case) ->
     kept = pfnlab.replay(traced(events), params).counts()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feeding, "FIRST_PIECE_EVENTS", 3)
-        patch.setattr(settling, "KEPT_EVENTS", 0)
-        patch.setattr(settling, "_PLACES", 2)
+        patch.setattr(event_codes, "KEPT_EVENTS", 0)
+        patch.setattr(event_codes, "_PLACES", 2)
         assert pfnlab.replay(traced(events), params).counts() == kept
 
 
 def test_more_live_pins_than_a_chunk_can_count_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settling, "MAX_LIVE_GETS", 3)
+    monkeypatch.setattr(event_codes, "MAX_LIVE_GETS", 3)
     pinned = [(0, GET, False)] * 3
     assert pfnlab.replay(traced([*pinned, (0, PUT, True)]), pfnlab.Params()).faults == 1
     with pytest.raises(pfnlab.TraceError, match="GETs not yet PUT must be at most 3"):

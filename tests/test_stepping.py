@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import figures
-from pfnlab.engine import stepping
+from pfnlab.engine import steps
 from pfnlab.studies import toy
 from tests.reference import GET, PUT, Event
 
 PARAMS = toy.sized(pfnlab.Params())
-ADDED = [*("accesses", "hits"), *stepping._ADDED]
+ADDED = [*("accesses", "hits"), *steps._ADDED]
 
 
 def traced(events: list[Event]) -> pfnlab.Trace:

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import figures, sampling
-from pfnlab.engine.watching import Timeline
+from pfnlab import figures
+from pfnlab.engine import sampling
+from pfnlab.engine.exploration import Exploration, thresholds, under_pressure
+from pfnlab.engine.timeline import Timeline
 from pfnlab.kernels.portions import count_portions
 from pfnlab.studies import toy
-from pfnlab.studies.exploring import Exploration, thresholds, under_pressure
 
 TOY = toy.sized(pfnlab.Params())
 STORY = toy.Story().trace(TOY)

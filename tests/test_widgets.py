@@ -18,9 +18,9 @@ from PIL import Image
 
 import pfnlab
 from pfnlab import asked, figures, widgets
+from pfnlab.engine.exploration import Explored
 from pfnlab.params import PARAMETERS
 from pfnlab.params.costs import FIGURES
-from pfnlab.studies.exploring import Explored
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import Choice, Number
 from pfnlab.widgets.refining import Look, Refiner, SupersededError
@@ -545,7 +545,7 @@ def test_whatever_goes_wrong_is_said(
     def fail(*arguments: Any, **options: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("pfnlab.studies.exploring.timeline", fail)
+    monkeypatch.setattr("pfnlab.engine.exploration.timeline", fail)
     number(explorer, "threshold_bytes").box.value = "4MiB"
     assert f"{type(error).__name__}: {error}" in explorer.lines.message
     assert explorer.lines.status == "exact"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pfnlab.advice.answer import Advice, params_of
 from pfnlab.alternatives import PROPERTIES, counted
-from pfnlab.alternatives.following import follow
+from pfnlab.engine.descriptor_use import follow
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.frames.best import DRAM, front_of, knee_of, with_dram
 from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep

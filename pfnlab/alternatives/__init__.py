@@ -18,8 +18,8 @@ from tqdm import tqdm
 from pfnlab.alternatives.demand import replayed
 from pfnlab.alternatives.descriptions import PROPERTIES, Scheme, chosen_schemes, known_schemes
 from pfnlab.alternatives.fixed import BUILDS
-from pfnlab.alternatives.following import Followed, follow
 from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
+from pfnlab.engine.descriptor_use import Followed, follow
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
@@ -145,7 +145,7 @@ def side_by_side(found: Iterable[Counted], costs: str | Costs = DEFAULT_PRESET) 
     -------
     pandas.DataFrame
         The columns of `schemes` after source, evidence, number of events and parameters, and
-        before the counts of `pfnlab.alternatives.following.Followed`.
+        before the counts of `pfnlab.engine.descriptor_use.Followed`.
 
     Raises
     ------

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pfnlab.alternatives.descriptions import Scheme
-from pfnlab.alternatives.following import Followed
 from pfnlab.alternatives.holding import Holding, Unanswered
 from pfnlab.engine import replay_many
+from pfnlab.engine.descriptor_use import Followed
 from pfnlab.engine.plan import check_policy
+from pfnlab.engine.result import Result
 from pfnlab.engine.shared_default import replay_shared_default
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 
 _PAGE = 4096

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pfnlab.alternatives.descriptions import Scheme
-from pfnlab.alternatives.following import AREA_BYTES, Followed
 from pfnlab.alternatives.holding import Holding
+from pfnlab.engine.descriptor_use import AREA_BYTES, Followed
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.geometry import Geometry

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pfnlab.alternatives.descriptions import PROPERTIES, Scheme
-from pfnlab.alternatives.following import LINE_BYTES
+from pfnlab.engine.descriptor_use import LINE_BYTES
 from pfnlab.params.costs import Costs
 
 Priced = Callable[[Costs], float]

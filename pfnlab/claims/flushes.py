@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
+from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
 from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
-from pfnlab.studies.quarantine import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 NEAR_BEST = 1.10

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pfnlab.cli.options import add_costs, add_params, params_of
 
 if TYPE_CHECKING:
+    from pfnlab.engine.result import Result
     from pfnlab.params.costs import Cost
-    from pfnlab.result import Result
     from pfnlab.traces.sources import Replayable
 
 _LABEL = 13

@@ -13,12 +13,12 @@ from pfnlab.cli.pictures import kind_of, save_picture
 from pfnlab.cli.trace_convert import add_options, options_of
 
 if TYPE_CHECKING:
-    from pfnlab.portrait import Heat, Portrait
+    from pfnlab.engine.trace_summary import Heat, Portrait
 
 _SHADES, _PLAIN = " ░▒▓█", " .:*#"
 _MOST_ROWS = 24
 _LABEL = 12
-#: How often `pfnlab.portrait` looks at an event.
+#: How often `pfnlab.engine.trace_summary` looks at an event.
 _LOOKS = 5
 
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look through the trace and print what it is."""
     from tqdm import tqdm
 
-    from pfnlab.portrait import portrait
+    from pfnlab.engine.trace_summary import portrait
     from pfnlab.traces.formats import load
 
     if arguments.output:
@@ -118,8 +118,8 @@ def heat_lines(heat: Heat, shades: str) -> Iterator[str]:
 
     Shades are steps of the logarithm.
     """
+    from pfnlab.engine.trace_summary import folded
     from pfnlab.params.units import short_bytes
-    from pfnlab.portrait import folded
 
     rows = folded(heat, _MOST_ROWS)
     touched = [int(count) for row in rows for count in row.counts if count]

@@ -8,8 +8,8 @@ from pfnlab.engine.feeding import drive
 from pfnlab.engine.many import replay_many
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.plan import planned
+from pfnlab.engine.result import Result
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["replay", "replay_many", "reserve_needed"]

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pfnlab.engine.result import Result
 from pfnlab.params import Params
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

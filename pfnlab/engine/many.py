@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pfnlab.engine.chunked import Chunked
-from pfnlab.engine.collapsed import Collapsed, worth_collapsing
-from pfnlab.engine.counting import fits_dense, lookups_only, window_shift
-from pfnlab.engine.expiry import Expiry
+from pfnlab.engine.counters import fits_dense, lookups_only, window_shift
 from pfnlab.engine.feeding import drive
-from pfnlab.engine.orders import Order
+from pfnlab.engine.lra_many_granules import Chunked
+from pfnlab.engine.lra_one_granule import Expiry
+from pfnlab.engine.many_thresholds import StackDistances, Thresholds
 from pfnlab.engine.plan import kind_of, planned
+from pfnlab.engine.policies import Order
+from pfnlab.engine.result import Result
+from pfnlab.engine.runs import Collapsed, worth_collapsing
 from pfnlab.engine.threads import Look, in_threads
-from pfnlab.engine.thresholds import StackDistances, Thresholds
 from pfnlab.kernels.lra.thresholds import WIDTHS
 from pfnlab.params import Params
 from pfnlab.params.memory import available_bytes
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.engine.buffers import Buffers
+from pfnlab.engine.event_codes import Settler, kept_codes
+from pfnlab.engine.result import Result
 from pfnlab.engine.seeds import random_key
-from pfnlab.engine.settling import Settler, kept_codes
 from pfnlab.errors import ParameterError
 from pfnlab.kernels import page_counts
 from pfnlab.kernels import replay as mechanism
@@ -20,7 +21,6 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.policies import PARTS, REGISTERED
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace

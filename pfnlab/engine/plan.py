@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pfnlab.engine.chunked import Chunked
-from pfnlab.engine.counting import fits_dense, lookups_only
-from pfnlab.engine.expiry import Expiry
+from pfnlab.engine.counters import fits_dense, lookups_only
 from pfnlab.engine.feeding import Run
+from pfnlab.engine.lra_many_granules import Chunked
+from pfnlab.engine.lra_one_granule import Expiry
 from pfnlab.engine.mechanism import STATE, Mechanism
-from pfnlab.engine.orders import KERNELS, Order
+from pfnlab.engine.policies import KERNELS, Order
 from pfnlab.errors import ParameterError
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.params.memory import check_fits

@@ -10,9 +10,9 @@ import numpy as np
 
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
+from pfnlab.engine.result import Result
 from pfnlab.kernels.state import LOOKUP, UNMATCHED_PUT
 from pfnlab.params import Params
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

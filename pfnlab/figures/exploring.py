@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from pfnlab.engine.exploration import Explored
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis
 from pfnlab.figures.panels import (
@@ -29,7 +30,6 @@ from pfnlab.figures.panels import (
 )
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.units import short_bytes, short_ns
-from pfnlab.studies.exploring import Explored
 
 #: Inches of one picture.
 WIDTH, HEIGHT = 4.4, 2.7

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from pfnlab.engine.trace_summary import Portrait, folded
 from pfnlab.figures.drawing import heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK
 from pfnlab.params.units import short_bytes
-from pfnlab.portrait import Portrait, folded
 
 _MOST_ROWS, _MOST_LABELS = 200, 12
 

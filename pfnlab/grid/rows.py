@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from pfnlab.engine import replay_many
+from pfnlab.engine.result import Result
 from pfnlab.engine.threads import Look
 from pfnlab.frames import require
 from pfnlab.grid.axes import Point
 from pfnlab.grid.drawing import Drawn
 from pfnlab.params.costs import Costs, costs_of
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 
 Row = dict[str, Any]

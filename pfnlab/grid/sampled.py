@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab import sampling
-from pfnlab.engine import replay_many
+from pfnlab.engine import replay_many, sampling
+from pfnlab.engine.sampling import Sample
 from pfnlab.grid.axes import Point, points
 from pfnlab.grid.drawing import Drawn, Source, drawn
 from pfnlab.grid.rows import Row, priced, row_of, rows_of
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs, costs_of
-from pfnlab.sampling import Sample
 from pfnlab.traces.sources import Evidence, Replayable
 
 _MOST_KEPT = 16
@@ -91,7 +90,7 @@ class SampledSweep:
 
     @property
     def divisor(self) -> int:
-        """N of `pfnlab.sampling`, the largest of all; 1 if no trace can be sampled."""
+        """N of `pfnlab.engine.sampling`, the largest of all; 1 if no trace can be sampled."""
         return max((sample.divisor for sample in self.samples if sample), default=1)
 
     @property

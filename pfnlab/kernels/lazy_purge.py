@@ -12,7 +12,7 @@ again only because of that flush: a collateral refill.
 Preconditions: granules and chunks are numbered from 0 in the order of their addresses, and only
 those that are touched; `first_granules` has one entry more than there are chunks; one chunk fits
 into `limit - purge_above` and into `mapped_limit`; links and tables start
-as `pfnlab.studies.quarantine` makes them.
+as `pfnlab.engine.lazy_purge` makes them.
 """
 
 from __future__ import annotations

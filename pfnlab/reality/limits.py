@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pfnlab.engine.settling import Settler
+from pfnlab.engine.event_codes import Settler
 from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.kernels.host import locks
 from pfnlab.kernels.host.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise

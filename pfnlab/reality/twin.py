@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from pfnlab.engine.event_codes import Settler
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
-from pfnlab.engine.settling import Settler
+from pfnlab.engine.result import Result
 from pfnlab.errors import PfnlabError
 from pfnlab.kernels import state as places
 from pfnlab.kernels.host import reserved as memory
@@ -32,7 +33,6 @@ from pfnlab.params.memory import check_fits
 from pfnlab.reality.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
 from pfnlab.reality.neighbours import spinning, tlb_interrupts
 from pfnlab.reality.range import reserved, resident_granules
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["Twin", "run_twin", "why_no_twin"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pfnlab.engine.stepping import cpus_of, steps
+from pfnlab.engine.steps import cpus_of, steps
 from pfnlab.grid import Source
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets
 
+from pfnlab.engine.exploration import Explored
 from pfnlab.figures.exploring import VIEWS, Shown
 from pfnlab.named import shipped_traces
 from pfnlab.params import PARAMETERS, Params
@@ -16,7 +17,6 @@ from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.regions import REGIONS, region
 from pfnlab.params.user_costs import calibrated_names
-from pfnlab.studies.exploring import Explored
 from pfnlab.traces.workloads import WORKLOADS
 from pfnlab.widgets import keeping
 from pfnlab.widgets.controls import (

@@ -10,8 +10,8 @@ import ipywidgets
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pfnlab import sampling
 from pfnlab.asked import Request
+from pfnlab.engine import sampling
 from pfnlab.errors import ParameterError, PfnlabError, near
 from pfnlab.figures import png
 from pfnlab.grid import priced

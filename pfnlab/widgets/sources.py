@@ -8,11 +8,11 @@ from typing import Any
 
 import ipywidgets
 
+from pfnlab.engine.exploration import Exploration
 from pfnlab.errors import ParameterError
 from pfnlab.named import find_source
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
-from pfnlab.studies.exploring import Exploration
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 from pfnlab.widgets.controls import STYLE, classed

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pfnlab.engine.mechanism import Mechanism
-from pfnlab.engine.orders import Order
 from pfnlab.engine.plan import planned
+from pfnlab.engine.policies import Order
+from pfnlab.engine.result import Result
 from pfnlab.errors import ParameterError
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.policies import s3fifo, shared
@@ -19,7 +20,6 @@ from pfnlab.kernels.portions import count_portions
 from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

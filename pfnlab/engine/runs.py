@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.engine.counting import log2
+from pfnlab.engine.counters import log2
 from pfnlab.kernels import runs as kernel
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.engine.result import COUNTERS, Result
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.result import COUNTERS, Result
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 

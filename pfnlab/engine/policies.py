@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, span_of, window_shift
+from pfnlab.engine.counters import Counted, chunk_shift, limit_chunks, span_of, window_shift
+from pfnlab.engine.result import Result
 from pfnlab.engine.seeds import random_key
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pfnlab import sampling
-from pfnlab.engine import replay_many
-from pfnlab.engine.watching import Timeline, timeline
+from pfnlab.engine import replay_many, sampling
+from pfnlab.engine.result import Result
+from pfnlab.engine.timeline import Timeline, timeline
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 
 #: Columns of the timeline while a sample is shown, and later.
@@ -42,7 +41,7 @@ class Explored:
     footprint_bytes
         Descriptors in the distinct granules that are touched.
     divisor
-        1 if everything is exact; else N of `pfnlab.sampling`.
+        1 if everything is exact; else N of `pfnlab.engine.sampling`.
     """
 
     params: Params

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pfnlab.engine.result import Result
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.result import Result
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counting import (
+from pfnlab.engine.counters import (
     Counted,
     chunk_shift,
     has_ptes,
@@ -15,9 +15,9 @@ from pfnlab.engine.counting import (
     span_of,
     window_shift,
 )
+from pfnlab.engine.result import Result
 from pfnlab.kernels.lra import one_granule as kernel
 from pfnlab.params import Params
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.collapsed import Runs
-from pfnlab.engine.counting import has_ptes, log2
+from pfnlab.engine.counters import has_ptes, log2
+from pfnlab.engine.result import Result
+from pfnlab.engine.runs import Runs
 from pfnlab.kernels.lra import many_granules as kernel
 from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

@@ -9,14 +9,14 @@ import numpy as np
 from llvmlite import binding  # type: ignore[import-untyped]
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.collapsed import Collapser, Runs
-from pfnlab.engine.counting import Counted, chunk_shift, limit_chunks, window_shift
+from pfnlab.engine.counters import Counted, chunk_shift, limit_chunks, window_shift
+from pfnlab.engine.result import Result
+from pfnlab.engine.runs import Collapser, Runs
 from pfnlab.kernels.lra import thresholds as kernel
 from pfnlab.kernels.policies import lru_distances
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pfnlab.engine.event_codes import Settler, kept_codes
 from pfnlab.engine.feeding import drive
-from pfnlab.engine.settling import Settler, kept_codes
+from pfnlab.engine.result import Result
 from pfnlab.kernels import descriptor_use as kernel
 from pfnlab.kernels import page_counts
 from pfnlab.kernels.state import FREE
@@ -16,7 +17,6 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.units import GIB, MIB
-from pfnlab.result import Result
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.alternatives.following import follow
 from pfnlab.engine import replay_many
+from pfnlab.engine.descriptor_use import follow
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.units import KIB, MIB
