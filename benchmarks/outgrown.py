@@ -19,8 +19,8 @@ import pandas as pd
 import pfnlab
 from benchmarks.race import AbsentError, Contestant, Mark, Race
 from benchmarks.traces import REGION, ROOT, Scale, trace_of
-from pfnlab.grid import cutting, executing
-from pfnlab.grid.jobs import Answer, Job, work
+from pfnlab.sweeps import executors, scheduling
+from pfnlab.sweeps.jobs import Answer, Job, work
 
 #: Points of a grid that one pass, or a pass for every 64, can count.
 MANY_POINTS = 10_000
@@ -39,7 +39,7 @@ def many_points(policy: str) -> Callable[[Scale], Race]:
         trace = trace_of("zb", scale.accesses // 2)
         params = REGION.replace(granule_bytes="2MiB", chunk_bytes="2MiB", policy=policy)
         shares = [(i + 1) / MANY_POINTS for i in range(MANY_POINTS)]
-        points = {i: pfnlab.grid.points(params, {"threshold_fraction": [shares[i]]})[0]
+        points = {i: pfnlab.sweeps.points(params, {"threshold_fraction": [shares[i]]})[0]
                   for i in SAMPLED}  # fmt: skip
         configurations = {
             i: point.with_threshold(params.vmemmap_bytes) for i, point in points.items()
@@ -109,14 +109,14 @@ def asleep(job: Job) -> Answer:
 @contextmanager
 def sleeping_workers() -> Iterator[None]:
     """Have workers sleep, a task a point."""
-    before = cutting.TARGET_SECONDS
-    setattr(executing, "work", asleep)  # noqa: B010 - it is imported there, not exported
-    cutting.TARGET_SECONDS = TASK_SECONDS
+    before = scheduling.TARGET_SECONDS
+    setattr(executors, "work", asleep)  # noqa: B010 - it is imported there, not exported
+    scheduling.TARGET_SECONDS = TASK_SECONDS
     try:
         yield
     finally:
-        setattr(executing, "work", work)  # noqa: B010
-        cutting.TARGET_SECONDS = before
+        setattr(executors, "work", work)  # noqa: B010
+        scheduling.TARGET_SECONDS = before
 
 
 def overhead(name: str, make: Callable[[], Executor], most: float) -> Callable[[Scale], Race]:

@@ -18,12 +18,12 @@ _HOMES = {
     "ParameterError": "errors",
     "Params": "params",
     "PfnlabError": "errors",
-    "PointError": "grid",
+    "PointError": "sweeps",
     "Policy": "params.policies",
     "Result": "engine.result",
-    "SweepInterrupted": "grid",
-    "StoreError": "grid",
-    "StoreWarning": "grid",
+    "SweepInterrupted": "sweeps",
+    "StoreError": "sweeps",
+    "StoreWarning": "sweeps",
     "StreamedTrace": "traces.streamed",
     "Trace": "traces.trace",
     "TraceError": "errors",
@@ -37,7 +37,7 @@ _HOMES = {
     "parse_bytes": "params.units",
     "pinned_for_io": "studies.contexts",
     "pins_compared": "studies.pinning",
-    "processes": "grid",
+    "processes": "sweeps",
     "prefaulted": "studies.contexts",
     "region": "params.regions",
     "register": "params.policies",
@@ -47,7 +47,7 @@ _HOMES = {
     "schemes": "alternatives",
     "smallest_reserve": "studies.contexts",
     "steps": "engine.steps",
-    "sweep": "grid",
+    "sweep": "sweeps",
     "timeline": "engine.timeline",
     "unpinned": "studies.contexts",
     "workload": "traces.workloads",
@@ -72,12 +72,6 @@ if TYPE_CHECKING:
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
     from pfnlab.frames.changes import changes as changes
-    from pfnlab.grid import PointError as PointError
-    from pfnlab.grid import StoreError as StoreError
-    from pfnlab.grid import StoreWarning as StoreWarning
-    from pfnlab.grid import SweepInterrupted as SweepInterrupted
-    from pfnlab.grid import processes as processes
-    from pfnlab.grid import sweep as sweep
     from pfnlab.params import Params as Params
     from pfnlab.params.costs import Costs as Costs
     from pfnlab.params.geometry import Geometry as Geometry
@@ -94,6 +88,12 @@ if TYPE_CHECKING:
     from pfnlab.studies.evictable import evictability as evictability
     from pfnlab.studies.pinning import pins_compared as pins_compared
     from pfnlab.studies.pinning import repinned as repinned
+    from pfnlab.sweeps import PointError as PointError
+    from pfnlab.sweeps import StoreError as StoreError
+    from pfnlab.sweeps import StoreWarning as StoreWarning
+    from pfnlab.sweeps import SweepInterrupted as SweepInterrupted
+    from pfnlab.sweeps import processes as processes
+    from pfnlab.sweeps import sweep as sweep
     from pfnlab.traces.formats import load as load
     from pfnlab.traces.native import save as save
     from pfnlab.traces.streamed import StreamedTrace as StreamedTrace

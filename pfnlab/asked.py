@@ -17,7 +17,12 @@ import pandas as pd
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.frames import write_frame
-from pfnlab.grid import (
+from pfnlab.named import opener_of, text_of
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.costs import DEFAULT_PRESET, costs_of
+from pfnlab.params.regions import Region
+from pfnlab.params.regions import region as region_of
+from pfnlab.sweeps import (
     AXES,
     SHARES,
     Failed,
@@ -28,13 +33,8 @@ from pfnlab.grid import (
     check_axes,
     sweep,
 )
-from pfnlab.grid.axes import REGION, Grid
-from pfnlab.grid.recalling import flat, remembered
-from pfnlab.named import opener_of, text_of
-from pfnlab.params import PARAMETERS, Params
-from pfnlab.params.costs import DEFAULT_PRESET, costs_of
-from pfnlab.params.regions import Region
-from pfnlab.params.regions import region as region_of
+from pfnlab.sweeps.axes import REGION, Grid
+from pfnlab.sweeps.provenance import flat, remembered
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Trace
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.grid import Source
 from pfnlab.studies.toy import TOY, Story
+from pfnlab.sweeps import Source
 from pfnlab.traces.formats import load
 from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 

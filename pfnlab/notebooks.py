@@ -10,12 +10,12 @@ import pandas as pd
 
 from pfnlab import asked
 from pfnlab.errors import NotebookError, ParameterError, TraceError, near
-from pfnlab.grid import Source, drawn, points
 from pfnlab.headless import ALLOWED, FOLDER, execute, targets_of
 from pfnlab.named import ROOT, find_source, shipped_traces
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.regions import Region
+from pfnlab.sweeps import Source, drawn, points
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["ALLOWED", "FOLDER", "ROOT", "Request", "execute", "find_source", "measured", "request",

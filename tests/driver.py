@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pfnlab
-from pfnlab.grid import store
+from pfnlab.sweeps import store
 
 PARAMS = pfnlab.Params(region_bytes="1TiB")
 AXES: dict[str, Any] = {

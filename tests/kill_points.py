@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import pfnlab
-from pfnlab.grid import StoreWarning
+from pfnlab.sweeps import StoreWarning
 from tests import driver
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from pfnlab.grid.jobs import Answer, Job, work
+from pfnlab.sweeps.jobs import Answer, Job, work
 
 #: A point with this batch kills whatever process replays it, each time.
 BATCH = 13

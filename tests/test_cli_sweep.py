@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import asked, frames, grid
+from pfnlab import asked, frames, sweeps
 from pfnlab.cli import main, options
 from pfnlab.engine.result import COUNTERS, DERIVED
 from pfnlab.parameter_files import read_parameters
@@ -410,8 +410,8 @@ def test_a_frame_that_does_not_say_is_refused(
 
 def failing(frame: pd.DataFrame, params: pfnlab.Params) -> Any:
     def sweep(source: Any, *_: Any, **__: Any) -> pd.DataFrame:
-        failed = [grid.Failed(params.replace(chunk_bytes="64KiB"), "", 0.0, "its worker died")]
-        raise grid.PointError(frame, failed, ["chunk_bytes"])
+        failed = [sweeps.Failed(params.replace(chunk_bytes="64KiB"), "", 0.0, "its worker died")]
+        raise sweeps.PointError(frame, failed, ["chunk_bytes"])
 
     return sweep
 
@@ -442,7 +442,7 @@ def test_an_interrupt_keeps_the_rows_of_every_source(
 
     def sweep(source: Any, *_: Any, **__: Any) -> pd.DataFrame:
         if source.name == "uniform":
-            raise grid.SweepInterrupted(rows.head(1), 2)
+            raise sweeps.SweepInterrupted(rows.head(1), 2)
         return rows
 
     monkeypatch.setattr(asked, "sweep", sweep)

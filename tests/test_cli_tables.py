@@ -16,8 +16,8 @@ import pytest
 import pfnlab
 from pfnlab.cli import main
 from pfnlab.frames import ATTRIBUTE, read_rows, write_frame
-from pfnlab.grid import SweepInterrupted
-from pfnlab.grid.outcomes import Failed
+from pfnlab.sweeps import SweepInterrupted
+from pfnlab.sweeps.failures import Failed
 from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet, complaint
 
 SMALL = "softirq:300"

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab.grid import executing, store
+from pfnlab.sweeps import executors, store
 from tests import driver, kill_points, poison
 
 distributed = pytest.importorskip("distributed")
@@ -106,7 +106,7 @@ def test_a_point_that_always_kills_is_named_by_a_cluster_too(
 ) -> None:
     # By default it takes four deaths and restarts, each time, before dask gives a job up.
     client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
-    monkeypatch.setattr(executing, "work", poison.kills_always)
+    monkeypatch.setattr(executors, "work", poison.kills_always)
     axes: dict[str, Any] = {"batch_chunks": [1, 2, poison.BATCH, 4], "threshold_fraction": [1e-3]}
     with pytest.raises(pfnlab.PointError, match=f"1 of 4 points .*{poison.BATCH}") as caught:
         pfnlab.sweep(driver.source(), driver.PARAMS, executor=executor, **axes)

@@ -22,10 +22,10 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab.grid import cutting, executing, jobs
-from pfnlab.grid.axes import Grid
-from pfnlab.grid.references import InFile
 from pfnlab.params import Params
+from pfnlab.sweeps import executors, jobs, scheduling
+from pfnlab.sweeps.axes import Grid
+from pfnlab.sweeps.transport import InFile
 from pfnlab.traces.workloads import WORKLOADS
 from tests import driver, kill_points, poison
 
@@ -54,7 +54,7 @@ def trace() -> pfnlab.Trace:
 @pytest.fixture
 def working(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
     """Have workers do something else than `work`."""
-    return lambda work: monkeypatch.setattr(executing, "work", work)
+    return lambda work: monkeypatch.setattr(executors, "work", work)
 
 
 def equal(source: Any, executor: Any, params: Params = PARAMS, **axes: Any) -> None:
@@ -174,7 +174,7 @@ def test_two_sweeps_may_put_a_trace_into_a_store_at_once(
         pfnlab.save(trace, path)
         return pfnlab.save(trace, path)  # somebody was faster
 
-    monkeypatch.setattr("pfnlab.grid.references.save", slow)
+    monkeypatch.setattr("pfnlab.sweeps.transport.save", slow)
     pfnlab.sweep(pfnlab.Trace(np.arange(9)), executor=ThreadPoolExecutor, store=tmp_path)
 
 
@@ -216,14 +216,14 @@ def test_what_shares_a_pass_stays_in_one_job() -> None:
         "chunk_bytes": ["4KiB"],
         "threshold_fraction": list(np.linspace(0.001, 1, 100)),
     }
-    groups = list(cutting.passes(Grid(PARAMS, axes).sharing(), lambda _: True))
+    groups = list(scheduling.passes(Grid(PARAMS, axes).sharing(), lambda _: True))
     assert [len(group) for group in groups] == [100, 64, 36, *[1] * 100]
     priced = Grid(
         PARAMS, axes | {"n_cpus": [2, 64]}
     )  # CPUs change no count: the passes are the same
-    groups = list(cutting.passes(priced.sharing(), lambda _: True))
+    groups = list(scheduling.passes(priced.sharing(), lambda _: True))
     assert [len(group) for group in groups] == [200, 128, 72, *[2] * 100]
-    groups = list(cutting.passes(Grid(PARAMS, axes).sharing(), lambda _: False))
+    groups = list(scheduling.passes(Grid(PARAMS, axes).sharing(), lambda _: False))
     assert [len(group) for group in groups] == [1] * 300
 
 
@@ -271,7 +271,7 @@ def test_who_was_there_when_another_killed_is_not_blamed(
 ) -> None:
     """Jobs of a point each: several are with the workers when the poisoned one kills them."""
     working(poison.kills_always)
-    monkeypatch.setattr(cutting, "TARGET_SECONDS", 0.0)
+    monkeypatch.setattr(scheduling, "TARGET_SECONDS", 0.0)
     with pytest.raises(pfnlab.PointError, match="1 of 32 points failed"):
         pfnlab.sweep(trace, PARAMS, executor=pfnlab.processes(2), **BATCHES)
 

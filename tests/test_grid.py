@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import pfnlab
-from pfnlab import frames, grid
+from pfnlab import frames, sweeps
 from pfnlab.engine import feeding, many
 from pfnlab.engine.result import COUNTERS, DERIVED
-from pfnlab.grid import rows
 from pfnlab.params import PARAMETERS, memory
 from pfnlab.params.cost_presets import PRESETS
+from pfnlab.sweeps import rows
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -35,7 +35,9 @@ def small() -> pfnlab.Trace:
 
 
 def test_points_are_the_product_in_order() -> None:
-    found = grid.points(pfnlab.Params(), {"chunk_bytes": ["4KiB", "2MiB"], "batch_chunks": [1, 7]})
+    found = sweeps.points(
+        pfnlab.Params(), {"chunk_bytes": ["4KiB", "2MiB"], "batch_chunks": [1, 7]}
+    )
     assert [(p.params.chunk_bytes, p.params.batch_chunks) for p in found] == [
         (4 * KIB, 1), (4 * KIB, 7), (2 * MIB, 1), (2 * MIB, 7),
     ]  # fmt: skip
@@ -90,12 +92,12 @@ def test_values_of_an_axis_are_taken_by_place(executor: Any, tmp_path: Path) -> 
 
 def test_skipping_leaves_out_only_what_cannot_stand_together() -> None:
     sizes = {"granule_bytes": ["4KiB", "2MiB"], "chunk_bytes": ["64KiB", "2MiB"]}
-    found = grid.points(pfnlab.Params(), sizes, skip_invalid=True)
+    found = sweeps.points(pfnlab.Params(), sizes, skip_invalid=True)
     assert [(p.params.granule_bytes, p.params.chunk_bytes) for p in found] == [
         (4 * KIB, 64 * KIB), (4 * KIB, 2 * MIB), (2 * MIB, 2 * MIB),
     ]  # fmt: skip
     with pytest.raises(pfnlab.ParameterError, match="chunk_bytes=3"):
-        grid.points(pfnlab.Params(), {"chunk_bytes": [3]}, skip_invalid=True)
+        sweeps.points(pfnlab.Params(), {"chunk_bytes": [3]}, skip_invalid=True)
 
 
 @pytest.mark.parametrize("executor", [None, 2])
@@ -247,7 +249,7 @@ def test_bad_costs_are_refused(call: Any, message: str) -> None:
 def test_pricing_a_frame_replays_nothing() -> None:
     params = pfnlab.Params(region_bytes="1GiB")
     frame = pfnlab.sweep(small(), params, batch_chunks=[1, 2], costs="latr-8s120")
-    again = grid.priced(frame, "hvo-8s")
+    again = sweeps.priced(frame, "hvo-8s")
     expected = pfnlab.sweep(small(), params, batch_chunks=[1, 2], costs="hvo-8s")
     pd.testing.assert_frame_equal(again, expected)
 
@@ -282,21 +284,21 @@ def test_an_estimate_counts_points_and_passes_and_replays_only_a_sample() -> Non
         "chunk_bytes": ["4KiB"],
         "threshold_fraction": list(np.linspace(0.01, 1, 100)),
     }
-    found = grid.estimate(spec, axes=axes, n_workers=2)
+    found = sweeps.estimate(spec, axes=axes, n_workers=2)
     assert (found.n_points, found.n_passes) == (300, 1 + 2 + 100)
     assert found.sampled_events == 2**20
     assert found.memory_bytes > 4 * 2**33
-    single = grid.estimate(spec, axes={"batch_chunks": [2]}, n_workers=2)
+    single = sweeps.estimate(spec, axes={"batch_chunks": [2]}, n_workers=2)
     assert 0 < single.seconds < found.seconds
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_estimate_takes_any_source(stream: bool, root: Path) -> None:
     trace = pfnlab.load(root / "data/traces/pagecache.parquet", stream=stream)
-    found = grid.estimate(trace, axes={"batch_chunks": [1, 2, 3]})
+    found = sweeps.estimate(trace, axes={"batch_chunks": [1, 2, 3]})
     assert (found.n_points, found.n_passes, found.n_events) == (3, 3, len(trace))
     with pytest.raises(pfnlab.ParameterError, match="chunk_byte"):
-        grid.estimate(trace, axes={"chunk_byte": [1]})
+        sweeps.estimate(trace, axes={"chunk_byte": [1]})
 
 
 COMPILING = """

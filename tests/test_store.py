@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grimp
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import engine
-from pfnlab.grid import rows, store, versions
-from pfnlab.grid.axes import Grid
+from pfnlab.sweeps import code_version, rows, store
+from pfnlab.sweeps.axes import Grid
 from tests import driver, kill_points
 
 PARAMS = pfnlab.Params(region_bytes="1GiB")
@@ -108,7 +108,7 @@ def test_the_code_version_is_that_of_what_counts(tmp_path: Path) -> None:
     """An edit of a kernel changes it, one of a figure does not."""
     package = tmp_path / "pfnlab"
     shutil.copytree(Path(pfnlab.__file__).parent, package)
-    program = "from pfnlab.grid.versions import code_version; print(code_version())"
+    program = "from pfnlab.sweeps.code_version import code_version; print(code_version())"
 
     def version() -> str:
         command = [sys.executable, "-c", program]
@@ -117,20 +117,20 @@ def test_the_code_version_is_that_of_what_counts(tmp_path: Path) -> None:
 
     before = version()
     assert len(before.strip()) == 64
-    with (package / "figures" / "pins.py").open("a") as file:
+    with (package / "figures" / "palette.py").open("a") as file:
         file.write("# changed\n")
     assert version() == before
-    with (package / "kernels" / "lru.py").open("a") as file:
+    with (package / "kernels" / "policies" / "lru.py").open("a") as file:
         file.write("# changed\n")
     assert version() != before
 
 
-def test_only_what_stands_above_the_grid_counts_nothing(root: Path) -> None:
-    """A module that is new above it is named there, one below never."""
-    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (layers,) = (c["layers"] for c in contracts["contracts"] if c["id"] == "layers")
-    above = layers[: layers.index("(grid)")]
-    assert sorted(re.findall(r"\w+", " ".join(above))) == sorted(versions._ABOVE)
+def test_every_room_that_a_sweep_imports_counts() -> None:
+    """All but the two that hold no rule: a frame's tables and Ctrl-C."""
+    graph = grimp.build_graph("pfnlab", exclude_type_checking_imports=True)
+    below = graph.find_upstream_modules("pfnlab.sweeps", as_package=True)
+    rooms = {name.split(".")[1] for name in below if name != "pfnlab"}
+    assert sorted(rooms | {"sweeps"}) == sorted({*code_version.COUNTING, "frames", "interrupts"})
 
 
 def test_a_policy_of_ones_own_is_known_by_its_source(tmp_path: Path, replayed: list[int]) -> None:

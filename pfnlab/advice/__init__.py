@@ -13,10 +13,10 @@ from pfnlab.alternatives import PROPERTIES, counted
 from pfnlab.engine.descriptor_use import follow
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.frames.best import DRAM, front_of, knee_of, with_dram
-from pfnlab.grid import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.units import format_bytes, parse_bytes
+from pfnlab.sweeps import Source, SweepInterrupted, Where, check_axes, sweep
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["GRID", "RESERVES", "Advice", "advise", "front_of"]

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay the grid and print the answer; finished points are kept, however it ends."""
     from pfnlab.cli.pictures import kind_of
-    from pfnlab.grid import PointError, SweepInterrupted
+    from pfnlab.sweeps import PointError, SweepInterrupted
 
     path = arguments.output
     kind = kind_of(path, "parquet") if path else ""

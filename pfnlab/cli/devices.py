@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pfnlab.cli.options import add_params, given_of
 
 if TYPE_CHECKING:
-    from pfnlab.grid import Source
     from pfnlab.params import Params
     from pfnlab.params.costs import Costs
+    from pfnlab.sweeps import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pfnlab.asked import Request
-    from pfnlab.grid import PointError
+    from pfnlab.sweeps import PointError
 
 _FIXED = ("region_bytes", "granule_bytes", "chunk_bytes", "threshold_bytes", "policy")
 #: Counters and times that decide, and those that are shown where there are any.
@@ -87,8 +87,8 @@ def _write_parameters(request: Request, path: str) -> None:
 
 def _say_estimate(request: Request, n_workers: int) -> int:
     """Say what a sweep would take; nothing but a sample is replayed."""
-    from pfnlab.grid import estimate
     from pfnlab.params.units import short_bytes, short_ns
+    from pfnlab.sweeps import estimate
 
     about: dict[str, Any] = {"n_workers": n_workers, "skip_invalid": True}
     every = [estimate(source, request.params, request.axes, **about) for source in request.placed()]
@@ -106,7 +106,7 @@ def _swept(
     request: Request, executor: Any, arguments: argparse.Namespace
 ) -> tuple[int, pd.DataFrame]:
     """Sweep; what was finished is kept, however it ends."""
-    from pfnlab.grid import PointError, StoreError, SweepInterrupted
+    from pfnlab.sweeps import PointError, StoreError, SweepInterrupted
 
     try:
         return 0, request.sweep(executor=executor, store=arguments.store)

@@ -12,9 +12,9 @@ import pandas as pd
 
 from pfnlab.engine import replay, reserve_needed
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.grid import priced
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
+from pfnlab.sweeps import priced
 from pfnlab.traces.edits import Added, atomic_of, ops_of, replaced, with_events
 from pfnlab.traces.requests import GET, LOOKUP, PUT
 from pfnlab.traces.sources import Replayable

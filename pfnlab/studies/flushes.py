@@ -18,9 +18,9 @@ import pandas as pd
 from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages
 from pfnlab.errors import ParameterError
 from pfnlab.frames import require
-from pfnlab.grid import priced, sweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs, costs_of
+from pfnlab.sweeps import priced, sweep
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace

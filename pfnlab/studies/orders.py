@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pfnlab.grid import Source
 from pfnlab.params import Params
+from pfnlab.sweeps import Source
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Evidence, Replayable
 from pfnlab.traces.trace import Trace

@@ -13,11 +13,11 @@ import pandas as pd
 
 from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, TraceError
-from pfnlab.grid import priced
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
 from pfnlab.studies.evictable import evictability, scattered
+from pfnlab.sweeps import priced
 from pfnlab.traces.edits import Added, ops_of, replaced, with_events, without_events
 from pfnlab.traces.requests import GET, LOOKUP, PUT
 from pfnlab.traces.sources import Replayable

@@ -14,9 +14,9 @@ import pandas as pd
 
 from pfnlab import theory
 from pfnlab.errors import ParameterError
-from pfnlab.grid import sweep
 from pfnlab.params import Params
 from pfnlab.params.units import short_bytes
+from pfnlab.sweeps import sweep
 from pfnlab.theory.references import MAX_LRU_ITEMS
 from pfnlab.traces.workloads import workload
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.engine.steps import cpus_of, steps
-from pfnlab.grid import Source
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
+from pfnlab.sweeps import Source
 from pfnlab.traces.requests import GET, LOOKUP, PUT
 from pfnlab.traces.sources import Evidence, Replayable
 from pfnlab.traces.trace import Trace

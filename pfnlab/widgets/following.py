@@ -14,10 +14,10 @@ from pfnlab.asked import Request
 from pfnlab.engine import sampling
 from pfnlab.errors import ParameterError, PfnlabError, near
 from pfnlab.figures import png
-from pfnlab.grid import priced
-from pfnlab.grid.sampled import Held, SampledSweep
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import FIGURES, Costs, costs_of
+from pfnlab.sweeps import priced
+from pfnlab.sweeps.sampled import Held, SampledSweep
 from pfnlab.widgets.controls import Control, cost_control, moved_to, parameter_control
 from pfnlab.widgets.lines import Lines
 from pfnlab.widgets.pictures import picture

@@ -12,13 +12,13 @@ from pfnlab.figures.drawing import png
 from pfnlab.figures.exploring import Shown, exploration
 from pfnlab.files import check_writable, whole_file
 from pfnlab.frames import write_frame
-from pfnlab.grid import sweep
 from pfnlab.named import is_workload, path_of
 from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES, Costs
 from pfnlab.params.user_costs import calibrated_names
 from pfnlab.studies.toy import TOY
+from pfnlab.sweeps import sweep
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.workloads import workload_of
 from pfnlab.widgets.sources import Chosen

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from pfnlab.errors import FileError, ParameterError, TraceError
 from pfnlab.files import named
-from pfnlab.grid.drawing import Source
 from pfnlab.params import Params
+from pfnlab.sweeps.per_region import Source
 from pfnlab.traces.native import load_native, mapped, save
 from pfnlab.traces.placement import How
 from pfnlab.traces.sources import Evidence

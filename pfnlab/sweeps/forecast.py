@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from pfnlab.engine.many import most_table_bytes
-from pfnlab.grid.axes import Grid, Point
-from pfnlab.grid.cutting import looks_up_only, passes
-from pfnlab.grid.drawing import Drawn, Source
-from pfnlab.grid.rows import ROW_BYTES, rows_of
 from pfnlab.params import Params
+from pfnlab.sweeps.axes import Grid, Point
+from pfnlab.sweeps.per_region import Drawn, Source
+from pfnlab.sweeps.rows import ROW_BYTES, rows_of
+from pfnlab.sweeps.scheduling import looks_up_only, passes
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads import Spec

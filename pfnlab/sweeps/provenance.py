@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pfnlab.frames import ATTRIBUTE
-from pfnlab.grid.axes import AXES
-from pfnlab.grid.drawing import Source
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
+from pfnlab.sweeps.axes import AXES
+from pfnlab.sweeps.per_region import Source
 from pfnlab.traces.native import file_of
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Trace

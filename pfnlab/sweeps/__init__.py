@@ -23,21 +23,21 @@ import pandas as pd
 from tqdm import tqdm
 
 from pfnlab.errors import FileError, ParameterError
-from pfnlab.grid.axes import AXES, SHARES, Grid, Point, check_axes, points
-from pfnlab.grid.cutting import Cutter, Group, looks_up_only, passes, windows
-from pfnlab.grid.drawing import Drawn, Source, drawn
-from pfnlab.grid.estimating import Estimate, estimate
-from pfnlab.grid.executing import Workers, run
-from pfnlab.grid.jobs import Outcome, attempt, forget
-from pfnlab.grid.outcomes import Failed, PointError, StoreError, SweepInterrupted
-from pfnlab.grid.recalling import attributes
-from pfnlab.grid.references import Spool, identity
-from pfnlab.grid.rows import ROW_BYTES, Table, priced, rows_of
-from pfnlab.grid.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
 from pfnlab.interrupts import interrupts_blocked, interrupts_kept
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.memory import check_fits
+from pfnlab.sweeps.axes import AXES, SHARES, Grid, Point, check_axes, points
+from pfnlab.sweeps.executors import Workers, run
+from pfnlab.sweeps.failures import Failed, PointError, StoreError, SweepInterrupted
+from pfnlab.sweeps.forecast import Estimate, estimate
+from pfnlab.sweeps.jobs import Outcome, attempt, forget
+from pfnlab.sweeps.per_region import Drawn, Source, drawn
+from pfnlab.sweeps.provenance import attributes
+from pfnlab.sweeps.rows import ROW_BYTES, Table, priced, rows_of
+from pfnlab.sweeps.scheduling import Cutter, Group, looks_up_only, passes, windows
+from pfnlab.sweeps.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
+from pfnlab.sweeps.transport import Spool, identity
 
 __all__ = [
     "AXES",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-from pfnlab.grid.axes import Point
 from pfnlab.params import Params
+from pfnlab.sweeps.axes import Point
 from pfnlab.traces.sources import Evidence, Replayable
 
 

@@ -14,9 +14,9 @@ from pfnlab.engine import replay_many
 from pfnlab.engine.result import Result
 from pfnlab.engine.threads import Look
 from pfnlab.frames import require
-from pfnlab.grid.axes import Point
-from pfnlab.grid.drawing import Drawn
 from pfnlab.params.costs import Costs, costs_of
+from pfnlab.sweeps.axes import Point
+from pfnlab.sweeps.per_region import Drawn
 from pfnlab.traces.sources import Replayable
 
 Row = dict[str, Any]

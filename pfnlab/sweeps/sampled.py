@@ -10,11 +10,11 @@ import pandas as pd
 
 from pfnlab.engine import replay_many, sampling
 from pfnlab.engine.sampling import Sample
-from pfnlab.grid.axes import Point, points
-from pfnlab.grid.drawing import Drawn, Source, drawn
-from pfnlab.grid.rows import Row, priced, row_of, rows_of
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs, costs_of
+from pfnlab.sweeps.axes import Point, points
+from pfnlab.sweeps.per_region import Drawn, Source, drawn
+from pfnlab.sweeps.rows import Row, priced, row_of, rows_of
 from pfnlab.traces.sources import Evidence, Replayable
 
 _MOST_KEPT = 16

@@ -26,8 +26,8 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from pfnlab.errors import ParameterError
-from pfnlab.grid.jobs import Answer, Job, Outcome, reason_of, work
 from pfnlab.params.policies import Policy
+from pfnlab.sweeps.jobs import Answer, Job, Outcome, reason_of, work
 
 #: Jobs in flight for each worker: one is replayed, the other is there when it is done.
 _AHEAD = 2

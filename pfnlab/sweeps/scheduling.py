@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 
 from pfnlab.engine.many import thresholds_of_a_pass
-from pfnlab.grid.axes import Point
-from pfnlab.grid.drawing import Source
-from pfnlab.grid.jobs import Answer, Job
-from pfnlab.grid.references import Reference
 from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, meaning
+from pfnlab.sweeps.axes import Point
+from pfnlab.sweeps.jobs import Answer, Job
+from pfnlab.sweeps.per_region import Source
+from pfnlab.sweeps.transport import Reference
 from pfnlab.traces.workloads import Spec
 
 Group = list[Point]

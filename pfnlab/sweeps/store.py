@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 
 from pfnlab.errors import FileError, ParameterError
 from pfnlab.files import check_writable, named, whole_file
-from pfnlab.grid.axes import Point
-from pfnlab.grid.rows import Row, columns_of
-from pfnlab.grid.versions import code_version
 from pfnlab.params.policies import REGISTERED, meaning
+from pfnlab.sweeps.axes import Point
+from pfnlab.sweeps.code_version import code_version
+from pfnlab.sweeps.rows import Row, columns_of
 
 Keys = npt.NDArray[np.bytes_]
 Found = tuple[npt.NDArray[np.intp], dict[str, npt.NDArray[Any]]]

@@ -10,13 +10,13 @@ from threading import Lock
 from typing import Any
 
 from pfnlab.errors import ParameterError, PfnlabError, TraceError
-from pfnlab.grid.axes import REGION, Point
-from pfnlab.grid.drawing import Drawn, Source
-from pfnlab.grid.references import Reference
-from pfnlab.grid.rows import Row, rows_of
-from pfnlab.grid.versions import code_version
 from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, register
+from pfnlab.sweeps.axes import REGION, Point
+from pfnlab.sweeps.code_version import code_version
+from pfnlab.sweeps.per_region import Drawn, Source
+from pfnlab.sweeps.rows import Row, rows_of
+from pfnlab.sweeps.transport import Reference
 from pfnlab.traces.sources import Replayable
 
 _Kept = tuple[Replayable, dict[int, int]]
