@@ -12,6 +12,9 @@ import pytest
 
 import pfnlab
 from pfnlab.cli import main
+from pfnlab.host import calibration, twin_times
+from pfnlab.host.calibration import Calibration, calibrate, constants_of
+from pfnlab.host.limits import why_no_twin
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES
 from pfnlab.params.user_costs import (
@@ -21,9 +24,6 @@ from pfnlab.params.user_costs import (
     presets_folder,
     write_preset,
 )
-from pfnlab.reality import calibration, validation
-from pfnlab.reality.calibration import Calibration, calibrate, constants_of
-from pfnlab.reality.limits import why_no_twin
 
 PLANTED = {
     "trap": 700.0,
@@ -170,7 +170,7 @@ def test_a_dry_run_says_what_it_would_do(folder: Path, capsys: pytest.CaptureFix
 
 def test_errors_are_shares_of_what_was_measured() -> None:
     frame = pd.DataFrame({"source": ["a", "a", "b"], "error": [0.1, 0.3, 0.5]})
-    table = validation.errors(frame)
+    table = twin_times.errors(frame)
     assert table.loc["a", "median"] == pytest.approx(0.2)
     assert table.loc["all", "runs"] == 3
     assert table.loc["all", "p90"] == pytest.approx(0.46)
@@ -185,7 +185,7 @@ def test_this_machine_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     found = calibrate(repeats=3)
     assert set(found.samples) <= set(calibration.MEASURED)
     assert (found.samples.filter(like="fault") > 0).all(axis=None)
-    monkeypatch.setattr(validation, "SIZES", validation.SIZES[:1])
+    monkeypatch.setattr(twin_times, "SIZES", twin_times.SIZES[:1])
     trace = pfnlab.workload("zipf", n_events=300).trace(pfnlab.Params(region_bytes="16GiB"))
-    frame = validation.validate(pfnlab.Costs.preset("hvo-8s"), [trace])
+    frame = twin_times.validate(pfnlab.Costs.preset("hvo-8s"), [trace])
     assert (frame["measured_ns"] > 0).all()

@@ -18,7 +18,7 @@ import pytest
 import pfnlab
 from pfnlab import cli
 from pfnlab.cli import main
-from pfnlab.reality.limits import why_no_twin
+from pfnlab.host.limits import why_no_twin
 from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet
 
 HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pyarrow")
@@ -83,7 +83,7 @@ def test_what_nobody_foresaw_is_1_and_one_line(
     def broken(path: object) -> None:
         raise ZeroDivisionError("ouch")
 
-    monkeypatch.setattr("pfnlab.reality.host.this_host", broken)
+    monkeypatch.setattr("pfnlab.host.struct_page.this_host", broken)
     assert main(["host"]) == 1
     assert capsys.readouterr().err == "pfnlab: ZeroDivisionError: ouch (--debug shows where)\n"
     with pytest.raises(ZeroDivisionError):

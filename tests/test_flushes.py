@@ -13,7 +13,7 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures, notebooks
-from pfnlab.reality import ipis, neighbours
+from pfnlab.host import other_cpus, tlb_ipis
 from pfnlab.studies import flushes
 from pfnlab.studies.flushes import AHEAD, LAZY, PASS
 
@@ -276,30 +276,30 @@ def test_interrupts_are_counted_over_all_cpus(
 ) -> None:
     lines = "      CPU0 CPU1\n  0:  5  6  IO-APIC timer\nTLB:  12  30   TLB shootdowns\n"
     (tmp_path / "interrupts").write_text(lines)
-    monkeypatch.setattr(neighbours, "INTERRUPTS", tmp_path / "interrupts")
-    assert neighbours.tlb_interrupts() == 42
+    monkeypatch.setattr(other_cpus, "INTERRUPTS", tmp_path / "interrupts")
+    assert other_cpus.tlb_interrupts() == 42
     (tmp_path / "interrupts").write_text("      CPU0 CPU1\n  0:  5  6  IO-APIC timer\n")
-    assert neighbours.tlb_interrupts() is None
-    assert "has no line" in str(ipis.why_no_tlb_ipis())
+    assert other_cpus.tlb_interrupts() is None
+    assert "has no line" in str(tlb_ipis.why_no_tlb_ipis())
     with pytest.raises(pfnlab.PfnlabError, match="can't be counted"):
-        ipis.measure_tlb_ipis(1)
-    monkeypatch.setattr(neighbours, "INTERRUPTS", tmp_path / "absent")
-    assert neighbours.tlb_interrupts() is None
+        tlb_ipis.measure_tlb_ipis(1)
+    monkeypatch.setattr(other_cpus, "INTERRUPTS", tmp_path / "absent")
+    assert other_cpus.tlb_interrupts() is None
 
 
 @pytest.mark.parametrize("name", ["n_pages", "repeats"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, 2**21])
 def test_a_bad_number_is_refused(name: str, value: Any) -> None:
     with pytest.raises(pfnlab.ParameterError, match=re.escape(f"{name}={value!r}: must be")):
-        ipis.measure_tlb_ipis(**{name: value})
+        tlb_ipis.measure_tlb_ipis(**{name: value})
 
 
-@pytest.mark.skipif(ipis.why_no_tlb_ipis() is not None, reason=str(ipis.why_no_tlb_ipis()))
+@pytest.mark.skipif(tlb_ipis.why_no_tlb_ipis() is not None, reason=str(tlb_ipis.why_no_tlb_ipis()))
 def test_a_measurement_leaves_the_machine_as_it_was(tmp_path: Path) -> None:
     before = os.sched_getaffinity(0)
-    rows = ipis.measure_tlb_ipis(200, repeats=2)
+    rows = tlb_ipis.measure_tlb_ipis(200, repeats=2)
     assert os.sched_getaffinity(0) == before
     assert [row.operation for row in rows] == ["idle", "first touch", "unmap"]
     assert {row.n_operations for row in rows} == {200}
     assert all(row.n_ipis >= 0 and 0 <= row.running <= 1 for row in rows)
-    assert ipis.main([]) == 2
+    assert tlb_ipis.main([]) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfnlab.cli import main
-from pfnlab.reality.host import Host, this_host
+from pfnlab.host.struct_page import Host, this_host
 
 GIB, MIB = 1 << 30, 1 << 20
 ZONES = "Node 0, zone DMA\n  present  4096\n  managed  1\nNode 0, zone Normal\n  present  6287360\n"

@@ -12,8 +12,8 @@ import pytest
 import pfnlab
 from pfnlab import chapters, claims, figures, notebooks
 from pfnlab.errors import FrameError
-from pfnlab.reality import agreement, calibration
-from pfnlab.reality.limits import this_machine, why_no_twin
+from pfnlab.host import calibration, twin_counts
+from pfnlab.host.limits import this_machine, why_no_twin
 from pfnlab.studies import reality
 
 HERE = {"machine": "2 CPUs, Linux", "date": "2026-01-01"}
@@ -131,7 +131,7 @@ def test_a_machine_counts_what_is_predicted() -> None:
 @pytest.mark.kernel
 @pytest.mark.usefixtures("small")
 def test_where_nothing_runs_the_frame_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (reality, agreement, calibration):
+    for module in (reality, twin_counts, calibration):
         if hasattr(module, "why_no_twin"):
             monkeypatch.setattr(module, "why_no_twin", lambda: "needs Linux")
     monkeypatch.setattr(reality, "why_no_tlb_ipis", lambda: "needs Linux")

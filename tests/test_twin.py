@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 
 import pfnlab
-from pfnlab.reality import faulting, limits, twin
-from pfnlab.reality.limits import peak_locks, unmaps_by_vector, why_no_twin
-from pfnlab.reality.range import libc_of, reserved, resident_granules
-from pfnlab.reality.twin import Twin, run_twin
+from pfnlab.host import limits, shared_faults, twin
+from pfnlab.host.limits import peak_locks, unmaps_by_vector, why_no_twin
+from pfnlab.host.reserved_range import libc_of, reserved, resident_granules
+from pfnlab.host.twin import Twin, run_twin
 from tests.test_replay import Case, cases, crowded, expected, traced
 
 pytestmark = pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
@@ -205,7 +205,7 @@ def test_nothing_is_left_behind_after_an_error(
 def test_ctrl_c_stops_it() -> None:
     code = (
         "import pfnlab, sys\n"
-        "from pfnlab.reality.twin import run_twin\n"
+        "from pfnlab.host.twin import run_twin\n"
         "params = pfnlab.Params(chunk_bytes='4KiB', threshold_bytes='1MiB')\n"
         "trace = pfnlab.workload('uniform', n_events=40_000_000).trace(params)\n"
         "print('ready', flush=True)\n"
@@ -304,7 +304,7 @@ def test_modelled_a_locked_page_stops_a_range_half_way() -> None:
 @pytest.mark.skipif(N_CPUS < 2, reason="needs a second CPU")
 def test_modelled_two_threads_in_lockstep_take_more_faults_than_pages_come() -> None:
     """Both fault, one loses: a fault taken is not a page populated."""
-    alone, together = faulting.measure_shared_faults(2000)
+    alone, together = shared_faults.measure_shared_faults(2000)
     assert (alone.n_pages, alone.n_faults) == (2000, 2000)
     assert together.n_pages == 2000
     assert 2000 <= together.n_faults <= 4000
@@ -320,7 +320,7 @@ def test_modelled_two_threads_in_lockstep_take_more_faults_than_pages_come() -> 
 )
 def test_a_measurement_that_cannot_be_is_refused(arguments: Any, message: str) -> None:
     with pytest.raises(pfnlab.ParameterError, match=message):
-        faulting.measure_shared_faults(**arguments)
+        shared_faults.measure_shared_faults(**arguments)
 
 
 def test_refused_faults_that_user_space_answers() -> None:

@@ -79,7 +79,7 @@ def _a_pass(row: pd.Series[Any], column: str) -> str:
 
 
 def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
-    """T5, measured: first touches interrupt no other CPU, unmaps do (`pfnlab.reality.ipis`)."""
+    """T5, measured: first touches interrupt no other CPU, unmaps do (`pfnlab.host.tlb_ipis`)."""
     require(frame, ["operation", "n_operations", "n_ipis", "running", "machine", "date"])
     rows = frame[frame["operation"].notna()].set_index("operation")
     wanted = {"idle", "first touch", "unmap"}

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, refuse noise, write the preset, and show how well it predicts."""
+    from pfnlab.host import calibration, twin_times
     from pfnlab.params.user_costs import check_name, write_preset
-    from pfnlab.reality import calibration, validation
     from pfnlab.traces.formats import load
 
     path = check_name(arguments.name, replace=arguments.force)
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     write_preset(arguments.name, found.figures(), about, replace=arguments.force)
     sys.stderr.write(f"pfnlab: wrote {path}\n")
     if not arguments.no_validation:
-        frame = validation.validate(found.costs(arguments.name), traces)
-        _show_errors(validation.errors(frame))
+        frame = twin_times.validate(found.costs(arguments.name), traces)
+        _show_errors(twin_times.errors(frame))
     return 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pfnlab.reality.host import Host
+    from pfnlab.host.struct_page import Host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the host and print it."""
-    from pfnlab.reality.host import this_host
+    from pfnlab.host.struct_page import this_host
 
     host = this_host(arguments.root)
     if arguments.json:

@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 
 from pfnlab.engine import replay
+from pfnlab.host import calibration
+from pfnlab.host.calibration import calibrate
+from pfnlab.host.limits import this_machine, why_no_twin
+from pfnlab.host.shared_faults import measure_shared_faults
+from pfnlab.host.tlb_ipis import measure_tlb_ipis, why_no_tlb_ipis
+from pfnlab.host.twin_counts import agreement, drawn
+from pfnlab.host.twin_times import validate
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
-from pfnlab.reality import calibration
-from pfnlab.reality.agreement import agreement, drawn
-from pfnlab.reality.calibration import calibrate
-from pfnlab.reality.faulting import measure_shared_faults
-from pfnlab.reality.ipis import measure_tlb_ipis, why_no_tlb_ipis
-from pfnlab.reality.limits import this_machine, why_no_twin
-from pfnlab.reality.validation import validate
 from pfnlab.traces.formats import load
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
@@ -90,8 +90,8 @@ def beside(trace: Replayable, params: Params, session: Calibrated) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        Rows ``check == COUNTS`` as of `pfnlab.reality.agreement`, and TIME as of
-        `pfnlab.reality.validation`, with ``event_ns`` (predicted time an access). Where no twin
+        Rows ``check == COUNTS`` as of `pfnlab.host.twin_counts`, and TIME as of
+        `pfnlab.host.twin_times`, with ``event_ns`` (predicted time an access). Where no twin
         runs, one row with the predicted time, and why in ``note``.
 
     Raises

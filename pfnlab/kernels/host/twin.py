@@ -3,7 +3,7 @@
 A chunk with live pins is locked (``mlock2``), so that the kernel itself refuses to unmap it. Room
 is made once the kernel has given the page, for only then it is known that there was a fault.
 
-Preconditions, checked by `pfnlab.reality.twin`: those of `pfnlab.kernels.replay` and
+Preconditions, checked by `pfnlab.host.twin`: those of `pfnlab.kernels.replay` and
 `pfnlab.kernels.host.reserved`.
 """
 

@@ -22,6 +22,9 @@ from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.result import Result
 from pfnlab.errors import PfnlabError
+from pfnlab.host.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
+from pfnlab.host.other_cpus import spinning, tlb_interrupts
+from pfnlab.host.reserved_range import reserved, resident_granules
 from pfnlab.kernels import state as places
 from pfnlab.kernels.host import reserved as memory
 from pfnlab.kernels.host import twin as kernel
@@ -30,9 +33,6 @@ from pfnlab.kernels.host.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WOR
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.reality.limits import check_locks, check_twin, vmemmap_bytes, why_no_twin
-from pfnlab.reality.neighbours import spinning, tlb_interrupts
-from pfnlab.reality.range import reserved, resident_granules
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["Twin", "run_twin", "why_no_twin"]

@@ -1,6 +1,6 @@
 """Many runs of the twin beside the simulator: every counter, every fault, every resident granule.
 
-    python -m pfnlab.reality.agreement [TRACE ...]
+    python -m pfnlab.host.twin_counts [TRACE ...]
 
 Without traces it takes the workloads below; each is run under every combination of sizes,
 thresholds, ways to evict and neighbours. Exit status 1 if any run differs.
@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from pfnlab.host.limits import OS_PAGE_BYTES, unmaps_by_vector
+from pfnlab.host.twin import run_twin
 from pfnlab.params import Params
 from pfnlab.params.units import GIB
-from pfnlab.reality.limits import OS_PAGE_BYTES, unmaps_by_vector
-from pfnlab.reality.twin import run_twin
 from pfnlab.traces.formats import load
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads import workload

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from pfnlab.host.limits import unmaps_by_vector
+from pfnlab.host.twin import run_twin
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import parse_bytes
-from pfnlab.reality.limits import unmaps_by_vector
-from pfnlab.reality.twin import run_twin
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads import workload

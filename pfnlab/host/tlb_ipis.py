@@ -1,6 +1,6 @@
 """TLB shootdown interrupts of first touches and of unmaps, counted by the kernel itself.
 
-    python -m pfnlab.reality.ipis data/measured/tlb_ipis.csv
+    python -m pfnlab.host.tlb_ipis data/measured/tlb_ipis.csv
 
 Two threads share an address space, each on a CPU of its own; one spins, the other touches pages of
 a fresh range and unmaps them again. ``/proc/interrupts`` tells how many shootdown interrupts came.
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 from pfnlab.errors import ParameterError, PfnlabError
-from pfnlab.reality.limits import this_machine
-from pfnlab.reality.neighbours import INTERRUPTS, pinned_to, spinning_on, tlb_interrupts
+from pfnlab.host.limits import this_machine
+from pfnlab.host.other_cpus import INTERRUPTS, pinned_to, spinning_on, tlb_interrupts
 
 PAGE_BYTES = 4096
 _MOST = 1 << 20
@@ -133,7 +133,7 @@ def _counted(
 def main(arguments: list[str]) -> int:
     """Measure, and write a table to the file that is named."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m pfnlab.reality.ipis FILE.csv\n")
+        sys.stderr.write("usage: python -m pfnlab.host.tlb_ipis FILE.csv\n")
         return 2
     measured = measure_tlb_ipis()
     with Path(arguments[0]).open("w", newline="") as file:

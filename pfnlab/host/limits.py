@@ -15,13 +15,13 @@ import numpy as np
 
 from pfnlab.engine.event_codes import Settler
 from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.host.reserved_range import HUGE_BYTES, reserved
 from pfnlab.kernels.host import locks
 from pfnlab.kernels.host.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE, process_madvise
 from pfnlab.kernels.state import FREE
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.units import short_bytes
-from pfnlab.reality.range import HUGE_BYTES, reserved
 from pfnlab.traces.sources import Replayable
 
 OS_PAGE_BYTES = 4096

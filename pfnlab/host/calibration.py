@@ -20,12 +20,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from pfnlab.errors import PfnlabError
+from pfnlab.host.limits import why_no_twin
+from pfnlab.host.twin import run_twin
 from pfnlab.kernels.host.reserved import PAGE_BYTES
 from pfnlab.params import Params
 from pfnlab.params.cost_presets import PRESETS, Figure
 from pfnlab.params.costs import DEFAULT_PRESET, FIGURES, Costs
-from pfnlab.reality.limits import why_no_twin
-from pfnlab.reality.twin import run_twin
 from pfnlab.traces.trace import Trace
 
 #: A preset is written only if the middle half of the repeats of every constant lies within this
@@ -158,7 +158,7 @@ def calibrate(*, repeats: int = REPEATS, measure: Measure | None = None) -> Cali
     Raises
     ------
     PfnlabError
-        If it can't be measured here: see `pfnlab.reality.limits.why_no_twin`.
+        If it can't be measured here: see `pfnlab.host.limits.why_no_twin`.
     """
     if measure is None and (reason := why_no_twin()) is not None:
         raise PfnlabError(f"this machine can't be calibrated: {reason}")

@@ -1,6 +1,6 @@
 """Faults taken against pages populated, when several CPUs touch the same fresh pages at once.
 
-    python -m pfnlab.reality.faulting data/measured/shared_faults.csv
+    python -m pfnlab.host.shared_faults data/measured/shared_faults.csv
 
 Two CPUs that fault on one page both take the fault; one of them finds the page there and gives its
 own back. DESIGN 5 does not model that loser; this measures how often there is one.
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.host.limits import this_machine, why_no_twin
+from pfnlab.host.reserved_range import reserved, resident_granules
 from pfnlab.kernels.host import lockstep
 from pfnlab.kernels.host.system_calls import USAGE_WORDS
-from pfnlab.reality.limits import this_machine, why_no_twin
-from pfnlab.reality.range import reserved, resident_granules
 
 _PAGE_BYTES = 4096
 _MOST_PAGES = 1 << 20
@@ -60,7 +60,7 @@ def measure_shared_faults(n_pages: int = 20_000, n_threads: int = 2) -> list[Sha
     Raises
     ------
     PfnlabError
-        If this machine can't: see `pfnlab.reality.limits.why_no_twin`.
+        If this machine can't: see `pfnlab.host.limits.why_no_twin`.
     ParameterError
         If there are not so many CPUs, or `n_pages` is not between 1 and 2**20.
     """
@@ -107,7 +107,7 @@ def _measured(n_pages: int, n_threads: int) -> SharedFaults:
 def main(arguments: list[str]) -> int:
     """Measure, and write a table to the file that is named."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m pfnlab.reality.faulting FILE.csv\n")
+        sys.stderr.write("usage: python -m pfnlab.host.shared_faults FILE.csv\n")
         return 2
     measured = measure_shared_faults()
     with Path(arguments[0]).open("w", newline="") as file:
