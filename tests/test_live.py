@@ -15,7 +15,7 @@ from PIL import Image
 
 import pfnlab
 from pfnlab.engine.exploration import Explored
-from pfnlab.figures.exploring import HEIGHT, VIEWS, WIDTH, Shown
+from pfnlab.figures.explorer import HEIGHT, VIEWS, WIDTH, Shown
 from pfnlab.figures.live import LiveFigure
 from pfnlab.params.costs import costs_of
 

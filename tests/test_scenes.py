@@ -23,8 +23,8 @@ from PIL import Image
 
 import pfnlab
 from pfnlab import figures, widgets
-from pfnlab.figures import stage
-from pfnlab.figures.stage.moments import COUNTED, tale_of
+from pfnlab.figures import scenes
+from pfnlab.figures.scenes.moments import COUNTED, tale_of
 from pfnlab.studies import toy
 
 PARAMS = toy.sized(pfnlab.Params())
@@ -403,7 +403,7 @@ def test_scenes_are_drawn_ahead_while_nothing_is_asked(story: pd.DataFrame) -> N
 def test_only_the_last_pictures_are_kept(
     story: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "KEPT", 3)
+    monkeypatch.setattr(scenes, "KEPT", 3)
     film = figures.Film(story)
     for event in (0, 1, 2, 0, 3):
         film.png(event)

@@ -1,20 +1,20 @@
 """Frame to matplotlib `Figure`. Computes no verdict and opens no window."""
 
-from pfnlab.figures.advice import pareto_front
-from pfnlab.figures.alternatives import schemes
-from pfnlab.figures.any_frame import any_sweep
-from pfnlab.figures.by_region import by_region
-from pfnlab.figures.contexts import atomic_context
+from pfnlab.figures.any_sweep import any_sweep
+from pfnlab.figures.atomic_context import atomic_context
 from pfnlab.figures.drawing import pdf, png, svg
-from pfnlab.figures.exploring import exploration
-from pfnlab.figures.flushes import lazy_purge, shootdowns
-from pfnlab.figures.orders import beside_theory, order_losses
-from pfnlab.figures.pinning import pins
-from pfnlab.figures.portrait import heat_map
+from pfnlab.figures.explorer import exploration
+from pfnlab.figures.heat_map import heat_map
+from pfnlab.figures.mechanism import mechanism
+from pfnlab.figures.pareto_front import pareto_front
+from pfnlab.figures.pins import pins
+from pfnlab.figures.pmem_and_gpu import by_region
 from pfnlab.figures.reality import reality
-from pfnlab.figures.stage import Film, scene
-from pfnlab.figures.steps import mechanism
-from pfnlab.figures.sweeps import chunk_size, eviction_threshold, region_size
+from pfnlab.figures.scenes import Film, scene
+from pfnlab.figures.shootdowns import lazy_purge, shootdowns
+from pfnlab.figures.sizes import chunk_size, eviction_threshold, region_size
+from pfnlab.figures.static_cost import schemes
+from pfnlab.figures.victim_order import beside_theory, order_losses
 
 __all__ = [
     "Film",

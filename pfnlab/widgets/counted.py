@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from pfnlab.figures.exploring import Shown
+from pfnlab.figures.explorer import Shown
 from pfnlab.params.units import short_bytes, short_ns
 
 Row = tuple[str, str, Callable[[Any], str]]

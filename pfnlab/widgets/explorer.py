@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 
 from pfnlab.engine.exploration import Explored
-from pfnlab.figures.exploring import VIEWS, Shown
+from pfnlab.figures.explorer import VIEWS, Shown
 from pfnlab.named import shipped_traces
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.cost_presets import PRESETS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pfnlab.errors import ParameterError
 from pfnlab.figures.drawing import png
-from pfnlab.figures.exploring import Shown, exploration
+from pfnlab.figures.explorer import Shown, exploration
 from pfnlab.files import check_writable, whole_file
 from pfnlab.frames import write_frame
 from pfnlab.named import is_workload, path_of

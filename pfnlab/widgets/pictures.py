@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets
 
-from pfnlab.figures.exploring import HEIGHT, VIEWS, WIDTH, Shown
+from pfnlab.figures.explorer import HEIGHT, VIEWS, WIDTH, Shown
 from pfnlab.figures.live import LiveFigure
 
 _DPI = 96

@@ -11,7 +11,7 @@ import ipywidgets
 import pandas as pd
 
 from pfnlab.figures import Film
-from pfnlab.figures.stage.moments import Kind
+from pfnlab.figures.scenes.moments import Kind
 from pfnlab.widgets.lines import restarted
 
 #: What one can jump to, and how it is called.

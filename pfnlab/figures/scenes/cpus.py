@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK
-from pfnlab.figures.stage import brush
-from pfnlab.figures.stage.moments import Moment, Setting, Tale
+from pfnlab.figures.scenes import brush
+from pfnlab.figures.scenes.moments import Moment, Setting, Tale
 
 _DRAWN = 4
 LEFT, RIGHT = 3.8, 18.4

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
-from pfnlab.figures.stage import brush
-from pfnlab.figures.stage.moments import Held, Moment, Tale
+from pfnlab.figures.scenes import brush
+from pfnlab.figures.scenes.moments import Held, Moment, Tale
 
 LEFT = 63.0
 _BEFORE, _AFTER, _WIDTH = 63.0, 76.8, 5.2

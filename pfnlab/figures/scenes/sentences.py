@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfnlab.figures.stage.moments import Moment, Setting
+from pfnlab.figures.scenes.moments import Moment, Setting
 
 _ASKS = {
     "LOOKUP": "looks up",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
-from pfnlab.figures.stage import brush
-from pfnlab.figures.stage.moments import Moment, Setting, Tale
+from pfnlab.figures.scenes import brush
+from pfnlab.figures.scenes.moments import Moment, Setting, Tale
 from pfnlab.params.units import short_bytes
 
 LEFT = 22.0

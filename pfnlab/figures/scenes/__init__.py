@@ -16,9 +16,9 @@ from matplotlib.text import Text
 from PIL import Image
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
-from pfnlab.figures.stage import brush, cpus, order, strip, vmemmap
-from pfnlab.figures.stage.moments import Kind, Moment, Tale, tale_of
-from pfnlab.figures.stage.telling import asked, told
+from pfnlab.figures.scenes import brush, cpus, order, strip, vmemmap
+from pfnlab.figures.scenes.moments import Kind, Moment, Tale, tale_of
+from pfnlab.figures.scenes.sentences import asked, told
 
 _DPI = 100
 #: Pictures that are kept: 10 MB of them.

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN
-from pfnlab.figures.stage import brush
-from pfnlab.figures.stage.moments import Moment, Tale
+from pfnlab.figures.scenes import brush
+from pfnlab.figures.scenes.moments import Moment, Tale
 
 _NAMES, _MARKS, _END, _COUNTS = 2.0, 12.0, 69.0, 70.0
 _TOP, _STEP = 12.4, 1.85
