@@ -27,7 +27,7 @@ _HOMES = {
     "StreamedTrace": "traces.streamed",
     "Trace": "traces.trace",
     "TraceError": "errors",
-    "advise": "advice",
+    "advise": "alternatives.advice",
     "atomic_remedies": "studies.contexts",
     "changes": "frames.changes",
     "evictability": "studies.evictable",
@@ -59,8 +59,8 @@ __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names,
 
 if TYPE_CHECKING:
     from pfnlab import theory as theory
-    from pfnlab.advice import advise as advise
     from pfnlab.alternatives import schemes as schemes
+    from pfnlab.alternatives.advice import advise as advise
     from pfnlab.engine import replay as replay
     from pfnlab.engine.exploration import explore as explore
     from pfnlab.engine.result import Result as Result

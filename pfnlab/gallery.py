@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pfnlab import figures, notebooks
-from pfnlab.advice import advise
+from pfnlab.alternatives.advice import advise
 from pfnlab.chapters import CHAPTERS
 from pfnlab.engine.exploration import explore
 from pfnlab.engine.trace_summary import portrait
@@ -27,7 +27,7 @@ _TRACE, _ADVISED = "data/traces/pgbench.parquet", "data/traces/sqlite.parquet"
 _MEASURED = ("agreement", "predicted_times", "shared_faults", "tlb_ipis")
 _EXPLORED = Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)
 _EVENT = 17  # of the toy of notebook 00: all that can happen in a fault happens
-#: Enough of `pfnlab.advice.GRID` to see a front.
+#: Enough of `pfnlab.alternatives.advice.GRID` to see a front.
 _GRID: Mapping[str, Any] = MappingProxyType(
     {
         "granule_bytes": ("4KiB", "64KiB", "2MiB"),

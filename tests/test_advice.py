@@ -11,8 +11,8 @@ import pytest
 
 import pfnlab
 from pfnlab import figures
-from pfnlab.advice import Advice, advise
 from pfnlab.alternatives import PROPERTIES
+from pfnlab.alternatives.advice import Advice, advise
 from pfnlab.frames.best import front_of, knee_of
 from pfnlab.traces.workloads import workload
 
@@ -200,7 +200,9 @@ def test_a_trace_with_references_is_not_served_by_pfns_alone() -> None:
     assert "pfn_only" not in set(advice.schemes["scheme"])
 
 
-@pytest.mark.parametrize("stopped", ["pfnlab.advice.counted", "pfnlab.advice.sweep"])
+@pytest.mark.parametrize(
+    "stopped", ["pfnlab.alternatives.advice.counted", "pfnlab.alternatives.advice.sweep"]
+)
 def test_ctrl_c_keeps_what_is_done(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = pfnlab.sweep, []
 

@@ -10,7 +10,7 @@ import pytest
 import pfnlab
 from pfnlab import claims, notebooks
 from pfnlab.alternatives import counted, side_by_side
-from pfnlab.alternatives.measured import modelled
+from pfnlab.alternatives.real_kernel import modelled
 
 # --- The alternatives: T1 to T4, T12 and T15 ------------------------------------------------------
 

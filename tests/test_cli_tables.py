@@ -164,7 +164,7 @@ def test_what_was_finished_before_a_ctrl_c_is_kept(
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise SweepInterrupted(finished, 9)
 
-    monkeypatch.setattr("pfnlab.advice.advise", interrupted)
+    monkeypatch.setattr("pfnlab.alternatives.advice.advise", interrupted)
     path = tmp_path / "points.parquet"
     assert main(["advise", SMALL, "-o", str(path)]) == 130
     assert "1 points" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_points_that_fail_are_3_and_the_others_kept(
     def fails(*arguments: Any, **options: Any) -> None:
         raise pfnlab.PointError(finished, [failed], ["chunk_bytes"])
 
-    monkeypatch.setattr("pfnlab.advice.advise", fails)
+    monkeypatch.setattr("pfnlab.alternatives.advice.advise", fails)
     path = tmp_path / "points.parquet"
     assert main(["advise", SMALL, "-o", str(path)]) == 3
     assert "chunk_bytes=2097152: was killed" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from PIL import Image
 
 import pfnlab
 from pfnlab import figures, gallery, notebooks
-from pfnlab.advice import advise
+from pfnlab.alternatives.advice import advise
 from pfnlab.engine.trace_summary import portrait
 from pfnlab.figures import drawing, palette
 from pfnlab.studies import simulated

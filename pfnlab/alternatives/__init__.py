@@ -16,9 +16,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from pfnlab.alternatives.demand import replayed
-from pfnlab.alternatives.descriptions import PROPERTIES, Scheme, chosen_schemes, known_schemes
-from pfnlab.alternatives.fixed import BUILDS
 from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
+from pfnlab.alternatives.scheme import PROPERTIES, Scheme, chosen_schemes, known_schemes
+from pfnlab.alternatives.without_faults import BUILDS
 from pfnlab.engine.descriptor_use import Followed, follow
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pfnlab.alternatives.descriptions import Scheme
 from pfnlab.alternatives.holding import Holding, Unanswered
+from pfnlab.alternatives.scheme import Scheme
 from pfnlab.engine import replay_many
 from pfnlab.engine.descriptor_use import Followed
 from pfnlab.engine.plan import check_policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pfnlab.alternatives.descriptions import PROPERTIES, Scheme
+from pfnlab.alternatives.scheme import PROPERTIES, Scheme
 from pfnlab.engine.descriptor_use import LINE_BYTES
 from pfnlab.params.costs import Costs
 

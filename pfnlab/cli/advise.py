@@ -15,7 +15,7 @@ from pfnlab.cli.options import rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pfnlab.advice import Advice
+    from pfnlab.alternatives.advice import Advice
     from pfnlab.params import Params
 
 _WIDTH, _LABEL = 118, 11
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _advice(arguments: argparse.Namespace) -> Advice:
-    from pfnlab.advice import advise
+    from pfnlab.alternatives.advice import advise
 
     asked = asked_of(arguments)
     with executor_of(arguments) as where:

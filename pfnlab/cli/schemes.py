@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Judge the schemes and print, write or draw them."""
     from pfnlab.alternatives import counted, side_by_side
-    from pfnlab.alternatives.descriptions import chosen_schemes
+    from pfnlab.alternatives.scheme import chosen_schemes
     from pfnlab.cli.pictures import kind_of
 
     if arguments.output:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from pfnlab.advice import Advice
+from pfnlab.alternatives.advice import Advice
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.advice.answer import Advice, params_of
 from pfnlab.alternatives import PROPERTIES, counted
+from pfnlab.alternatives.advice_answer import Advice, params_of
 from pfnlab.engine.descriptor_use import follow
 from pfnlab.errors import ParameterError, TraceError, near
 from pfnlab.frames.best import DRAM, front_of, knee_of, with_dram

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pfnlab.alternatives.descriptions import Scheme
 from pfnlab.alternatives.holding import Holding
+from pfnlab.alternatives.scheme import Scheme
 from pfnlab.engine.descriptor_use import AREA_BYTES, Followed
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
