@@ -28,39 +28,47 @@ _HOMES = {
     "Trace": "traces.trace",
     "TraceError": "errors",
     "advise": "alternatives.advice",
-    "atomic_remedies": "studies.contexts",
+    "atomic_remedies": "claims.measures.atomic_context",
     "changes": "frames.changes",
-    "evictability": "studies.evictable",
+    "evictability": "claims.measures.evictability",
     "explore": "engine.exploration",
     "format_bytes": "params.units",
     "load": "traces.formats",
     "parse_bytes": "params.units",
-    "pinned_for_io": "studies.contexts",
-    "pins_compared": "studies.pinning",
+    "pinned_for_io": "claims.measures.atomic_context",
+    "pins_compared": "claims.measures.pins",
     "processes": "sweeps",
-    "prefaulted": "studies.contexts",
+    "prefaulted": "claims.measures.atomic_context",
     "region": "params.regions",
     "register": "params.policies",
-    "repinned": "studies.pinning",
+    "repinned": "claims.measures.pins",
     "replay": "engine",
     "save": "traces.native",
     "schemes": "alternatives",
-    "smallest_reserve": "studies.contexts",
+    "smallest_reserve": "claims.measures.atomic_context",
     "steps": "engine.steps",
     "sweep": "sweeps",
     "timeline": "engine.timeline",
-    "unpinned": "studies.contexts",
+    "unpinned": "claims.measures.atomic_context",
     "workload": "traces.workloads",
 }
-#: Modules that are reached by their own name, as in ``pfnlab.theory.fifo_exact``.
-_MODULES = ("theory",)
+#: Packages that users reach by a shorter name, as in ``pfnlab.theory.fifo_exact``.
+_ALIASES = {"theory": "claims.theory"}
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
 if TYPE_CHECKING:
-    from pfnlab import theory as theory
     from pfnlab.alternatives import schemes as schemes
     from pfnlab.alternatives.advice import advise as advise
+    from pfnlab.claims import theory as theory
+    from pfnlab.claims.measures.atomic_context import atomic_remedies as atomic_remedies
+    from pfnlab.claims.measures.atomic_context import pinned_for_io as pinned_for_io
+    from pfnlab.claims.measures.atomic_context import prefaulted as prefaulted
+    from pfnlab.claims.measures.atomic_context import smallest_reserve as smallest_reserve
+    from pfnlab.claims.measures.atomic_context import unpinned as unpinned
+    from pfnlab.claims.measures.evictability import evictability as evictability
+    from pfnlab.claims.measures.pins import pins_compared as pins_compared
+    from pfnlab.claims.measures.pins import repinned as repinned
     from pfnlab.engine import replay as replay
     from pfnlab.engine.exploration import explore as explore
     from pfnlab.engine.result import Result as Result
@@ -80,14 +88,6 @@ if TYPE_CHECKING:
     from pfnlab.params.regions import region as region
     from pfnlab.params.units import format_bytes as format_bytes
     from pfnlab.params.units import parse_bytes as parse_bytes
-    from pfnlab.studies.contexts import atomic_remedies as atomic_remedies
-    from pfnlab.studies.contexts import pinned_for_io as pinned_for_io
-    from pfnlab.studies.contexts import prefaulted as prefaulted
-    from pfnlab.studies.contexts import smallest_reserve as smallest_reserve
-    from pfnlab.studies.contexts import unpinned as unpinned
-    from pfnlab.studies.evictable import evictability as evictability
-    from pfnlab.studies.pinning import pins_compared as pins_compared
-    from pfnlab.studies.pinning import repinned as repinned
     from pfnlab.sweeps import PointError as PointError
     from pfnlab.sweeps import StoreError as StoreError
     from pfnlab.sweeps import StoreWarning as StoreWarning
@@ -102,8 +102,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
+    if name in _ALIASES:
+        return import_module(f"{__name__}.{_ALIASES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -112,4 +112,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_ALIASES})

@@ -13,10 +13,10 @@ import pandas as pd
 from pfnlab import figures, notebooks
 from pfnlab.alternatives.advice import advise
 from pfnlab.chapters import CHAPTERS
+from pfnlab.claims.measures import against_theory
 from pfnlab.engine.exploration import explore
 from pfnlab.engine.trace_summary import portrait
 from pfnlab.params import Params
-from pfnlab.studies import simulated
 from pfnlab.traces.formats import load
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def leave_frames(results: Path) -> None:
     """Write the frames of figures that no claim notebook leaves: theory's and an advice's."""
     folder = results / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
-    simulated.beside_theory().to_parquet(folder / "theory.parquet")
+    against_theory.beside_theory().to_parquet(folder / "theory.parquet")
     advice = advise(load(notebooks.ROOT / _ADVISED), grid=_GRID)
     advice.grid.to_parquet(folder / "advice.parquet")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pfnlab.claims.measures.mechanism import TOY, Story
 from pfnlab.errors import ParameterError, near
-from pfnlab.studies.toy import TOY, Story
 from pfnlab.sweeps import Source
 from pfnlab.traces.formats import load
 from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import claims, theory
+from pfnlab import claims
+from pfnlab.claims import theory
 
 SMALL, LARGE = 4096, 1 << 21
 

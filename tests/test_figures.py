@@ -17,9 +17,9 @@ from PIL import Image
 import pfnlab
 from pfnlab import figures, gallery, notebooks
 from pfnlab.alternatives.advice import advise
+from pfnlab.claims.measures import against_theory
 from pfnlab.engine.trace_summary import portrait
 from pfnlab.figures import drawing, palette
-from pfnlab.studies import simulated
 from tests import drawn
 
 Frames = dict[str, pd.DataFrame]
@@ -92,9 +92,9 @@ def advice() -> Any:
 
 def theory() -> pd.DataFrame:
     parts = [
-        simulated.victim_orders(n_items=50, capacities=(5, 20), n_events=2000),
-        simulated.batches(n_items=50, capacity=10, batch_chunks=(1, 5), n_events=2000),
-        simulated.sparse_touches(n_references=(10, 100)),
+        against_theory.victim_orders(n_items=50, capacities=(5, 20), n_events=2000),
+        against_theory.batches(n_items=50, capacity=10, batch_chunks=(1, 5), n_events=2000),
+        against_theory.sparse_touches(n_references=(10, 100)),
     ]
     return pd.concat(parts, ignore_index=True)
 

@@ -13,9 +13,9 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures, notebooks
+from pfnlab.claims.measures import shootdowns
+from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, PASS
 from pfnlab.host import other_cpus, tlb_ipis
-from pfnlab.studies import flushes
-from pfnlab.studies.flushes import AHEAD, LAZY, PASS
 
 AXES: dict[str, Any] = {
     "chunk_bytes": ["4KiB", "128KiB", "256KiB"],
@@ -42,7 +42,7 @@ def trace(params: pfnlab.Params) -> pfnlab.Trace:
 
 @pytest.fixture(scope="module")
 def frame(trace: pfnlab.Trace, params: pfnlab.Params) -> pd.DataFrame:
-    return flushes.shootdowns(trace, params, "hvo-8s", AXES)
+    return shootdowns.shootdowns(trace, params, "hvo-8s", AXES)
 
 
 # --- Frames -----------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_every_row_is_what_a_replay_for_its_machine_counts_and_costs(
     frame: pd.DataFrame, trace: pfnlab.Trace, params: pfnlab.Params
 ) -> None:
     """Neither CPUs nor ceilings are replayed; each row equals the replay that they would need."""
-    looked = flushes.lookups_of(trace, params)
+    looked = shootdowns.lookups_of(trace, params)
     passes = frame[frame["unmapping"] == PASS]
     rows = pd.concat([passes.sample(60, random_state=0), passes[passes["chunk_bytes"] > 4096]])
     assert set(rows["flush_ceiling_pages"]) == {0, 33, 64}
@@ -67,16 +67,16 @@ def test_every_row_is_what_a_replay_for_its_machine_counts_and_costs(
 def test_pricing_for_other_machines_keeps_the_replays(
     frame: pd.DataFrame, params: pfnlab.Params
 ) -> None:
-    replays = flushes.replays(frame)
+    replays = shootdowns.replays(frame)
     asked = {name: AXES[name] for name in ("n_cpus", "flush_ceiling_pages")}
-    again = flushes.on_machines(replays, params, "hvo-8s", **asked)
+    again = shootdowns.on_machines(replays, params, "hvo-8s", **asked)
     keys = ["unmapping", *params.as_dict()]
     pd.testing.assert_frame_equal(
         again.sort_values(keys, ignore_index=True),
         frame.sort_values(keys, ignore_index=True),
         check_like=True,
     )
-    other = flushes.on_machines(replays, params.replace(n_cpus=1000), "latr-8s120")
+    other = shootdowns.on_machines(replays, params.replace(n_cpus=1000), "latr-8s120")
     assert set(other["n_cpus"]) == {1000}
     assert set(other["costs"]) == {"latr-8s120"}
     assert len(other) == len(replays)
@@ -90,7 +90,7 @@ def test_a_machine_is_one_of_the_params_and_of_either_axis(frame: pd.DataFrame) 
 def test_a_lazy_purge_filled_at_the_threshold_counts_what_the_batch_counts(
     frame: pd.DataFrame,
 ) -> None:
-    once = flushes.replays(frame).set_index(["chunk_bytes", "batch_chunks"])
+    once = shootdowns.replays(frame).set_index(["chunk_bytes", "batch_chunks"])
     batches, lazy = (once[once["unmapping"] == way] for way in (PASS, LAZY))
     batches = batches[batches["evicted_chunks"] > 0]
     both = lazy.join(batches.add_suffix("_batch"), how="inner")
@@ -109,7 +109,7 @@ def test_what_is_withheld_counts_against_the_threshold(frame: pd.DataFrame) -> N
 
 
 def test_accesses_look_up(trace: pfnlab.Trace, params: pfnlab.Params) -> None:
-    looked = flushes.lookups_of(trace, params)
+    looked = shootdowns.lookups_of(trace, params)
     assert trace.ops is not None
     assert looked.pfns.tolist() == trace.pfns[trace.ops != 2].tolist()
     assert (looked.ops, looked.name, looked.evidence) == (None, "mixed", "direct")
@@ -117,11 +117,11 @@ def test_accesses_look_up(trace: pfnlab.Trace, params: pfnlab.Params) -> None:
 
 def test_nothing_to_evict_is_no_error(params: pfnlab.Params) -> None:
     few = pfnlab.Trace(np.arange(10) * 64)
-    frame = flushes.shootdowns(few, params, "hvo-8s")
+    frame = shootdowns.shootdowns(few, params, "hvo-8s")
     assert (frame["shootdowns"] == 0).all()
     assert claims.establishing_is_local(frame).holds is None
     assert claims.best_batch_is_near(frame).holds is None
-    empty = flushes.shootdowns(pfnlab.Trace(np.zeros(0, np.int64)), params, "hvo-8s")
+    empty = shootdowns.shootdowns(pfnlab.Trace(np.zeros(0, np.int64)), params, "hvo-8s")
     assert (empty["event_ns"] == 0).all()
 
 
@@ -139,7 +139,7 @@ def test_what_can_not_be_measured_is_refused(
 ) -> None:
     few = pfnlab.Trace(np.arange(10) * 64)
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
-        flushes.shootdowns(few, params.replace(**changes), "hvo-8s", axes)
+        shootdowns.shootdowns(few, params.replace(**changes), "hvo-8s", axes)
 
 
 # --- The best batch ---------------------------------------------------------------------------
@@ -154,20 +154,20 @@ def test_the_best_batch_of_the_published_table(fault: int, shootdown: int, batch
     nothing = dict.fromkeys(pfnlab.Costs.preset("hvo-8s").figures(), 0.0)
     costs = pfnlab.Costs(**nothing).replace(trap=fault, shootdown=shootdown)  # type: ignore[arg-type]
     sizes = pfnlab.Params(chunk_bytes="4KiB", threshold_bytes=1000 * 4096)
-    assert flushes.best_batch(0.60582, 1.628e-4, sizes, costs) == pytest.approx(batch, rel=5e-3)
+    assert shootdowns.best_batch(0.60582, 1.628e-4, sizes, costs) == pytest.approx(batch, rel=5e-3)
 
 
 def test_a_flat_curve_asks_for_the_largest_batch_and_free_shootdowns_for_one() -> None:
     sizes = pfnlab.Params(chunk_bytes="4KiB", threshold_bytes="1MiB", n_cpus=1)
-    assert flushes.best_batch(0.5, 0.0, sizes, "hvo-8s") == 256
-    assert flushes.best_batch(0.5, -1e-6, sizes, "hvo-8s") == 256
+    assert shootdowns.best_batch(0.5, 0.0, sizes, "hvo-8s") == 256
+    assert shootdowns.best_batch(0.5, -1e-6, sizes, "hvo-8s") == 256
     free = pfnlab.Costs.preset("hvo-8s").replace(shootdown=0.0, shootdown_per_cpu=0.0)
-    assert flushes.best_batch(0.5, 1e-6, sizes, free) == 1
+    assert shootdowns.best_batch(0.5, 1e-6, sizes, free) == 1
 
 
 def test_quarantines_fit_and_know_whose_they_are() -> None:
     params = pfnlab.Params(chunk_bytes="4KiB", threshold_bytes="100MiB")
-    found = flushes.quarantines(params, [1, 2, 3, 1024])
+    found = shootdowns.quarantines(params, [1, 2, 3, 1024])
     limit = 100 * 256
     assert {batch: n for batch, n in found.items() if n} == {8193: 1, 16385: 2}
     assert max(found) < limit
@@ -263,7 +263,7 @@ def test_the_picture_of_lazy_purges_names_sources_and_units(frame: pd.DataFrame)
 
 def test_a_chosen_chunk_that_was_not_replayed_draws_the_nearest(frame: pd.DataFrame) -> None:
     chosen = pfnlab.Params(chunk_bytes="64KiB", batch_chunks=2, n_cpus=200)
-    for rows in (frame, flushes.on_machines(flushes.replays(frame), chosen, "hvo-8s")):
+    for rows in (frame, shootdowns.on_machines(shootdowns.replays(frame), chosen, "hvo-8s")):
         texts = [text.get_text() for text in figures.shootdowns(rows, chosen).axes[0].texts]
         assert "128 KiB x 3" in texts
 

@@ -17,10 +17,10 @@ import pytest
 
 import pfnlab
 from pfnlab import chapters, claims, demo, notebooks
+from pfnlab.claims.measures import mechanism
 from pfnlab.frames import readable
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_ns
-from pfnlab.studies import toy
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in chapters.CHAPTERS for call in (*c.claims, c.figure)]
@@ -100,7 +100,7 @@ def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path
     assert set(frame["source"]) == {"block_io"}
     if path.stem == "00_model":  # a row an event, of the first ones
         assert (frame["accesses"] + frame["puts"] == 1).all()
-        assert frame["event"].tolist() == list(range(toy.SHOWN_EVENTS))
+        assert frame["event"].tolist() == list(range(mechanism.SHOWN_EVENTS))
         return
     if path.stem in SWEPT:
         assert (frame["accesses"] + frame["puts"] == 20_000).all()

@@ -23,11 +23,11 @@ from PIL import Image
 
 import pfnlab
 from pfnlab import figures, widgets
+from pfnlab.claims.measures import mechanism
 from pfnlab.figures import scenes
 from pfnlab.figures.scenes.moments import COUNTED, tale_of
-from pfnlab.studies import toy
 
-PARAMS = toy.sized(pfnlab.Params())
+PARAMS = mechanism.sized(pfnlab.Params())
 POLICIES = ("lra", "lru", "clock", "sieve", "random")
 Event = tuple[int, int, bool, int]
 
@@ -45,7 +45,7 @@ def trace_of(events: list[Event]) -> pfnlab.Trace:
 
 @pytest.fixture(scope="module")
 def story() -> pd.DataFrame:
-    return stepped(toy.Story())
+    return stepped(mechanism.Story())
 
 
 def artists(picture: Figure, of: str) -> dict[int, Artist]:
@@ -68,7 +68,7 @@ def height(artist: Artist) -> float:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_scene_shows_what_is_held(policy: str) -> None:
-    frame = stepped(toy.Story(), PARAMS.replace(policy=policy, reserve_granules=1))
+    frame = stepped(mechanism.Story(), PARAMS.replace(policy=policy, reserve_granules=1))
     for event in range(0, len(frame), 3):
         row, picture = frame.iloc[event], figures.scene(frame, event)
         assert sorted(artists(picture, "resident-")) == [*row["resident"]]
@@ -217,12 +217,12 @@ def longest() -> pd.DataFrame:
     ],
 )
 def test_texts_can_be_read_and_do_not_overlap(source: str, changes: dict[str, Any]) -> None:
-    params = toy.sized(pfnlab.Params(**changes))
+    params = mechanism.sized(pfnlab.Params(**changes))
     if source == "longest":
         frame = longest()
     else:
-        folded = toy.Folded(pfnlab.workload("block_io", n_events=1000))
-        frame = stepped(toy.Story() if source == "story" else folded, params)
+        folded = mechanism.Folded(pfnlab.workload("block_io", n_events=1000))
+        frame = stepped(mechanism.Story() if source == "story" else folded, params)
     for event in range(len(frame)):
         picture = figures.scene(frame, event)
         FigureCanvasAgg(picture)
@@ -281,7 +281,7 @@ def test_frames_that_can_not_be_drawn_are_refused(story: pd.DataFrame) -> None:
         wide = PARAMS.replace(region_bytes=9 * 4 * 64 * 4096)
         figures.scene(stepped(trace_of([(256 * c, 0, False, 0) for c in range(9)]), wide), 0)
     with pytest.raises(pfnlab.PfnlabError, match="16 granules in a chunk, must have at most 8"):
-        figures.scene(stepped(toy.Story(), PARAMS.replace(chunk_bytes="64KiB",
+        figures.scene(stepped(mechanism.Story(), PARAMS.replace(chunk_bytes="64KiB",
                                                           threshold_bytes="64KiB")), 0)  # fmt: skip
 
 
@@ -292,7 +292,7 @@ def test_a_column_that_is_missing_is_named(story: pd.DataFrame) -> None:
 
 
 def test_the_first_replay_of_several_is_drawn(story: pd.DataFrame) -> None:
-    other = stepped(toy.Story(), PARAMS.replace(policy="lru"))
+    other = stepped(mechanism.Story(), PARAMS.replace(policy="lru"))
     film = figures.Film(pd.concat([story, other], ignore_index=True))
     assert len(film) == 32
     assert film.png(9) == figures.Film(story).png(9)
@@ -306,7 +306,7 @@ def test_the_cpu_of_each_event(tmp_path: Path) -> None:
     streamed = pfnlab.load(pfnlab.save(trace, tmp_path / "t.parquet"), stream=True)
     for each in (trace, streamed):
         assert pfnlab.steps(each, PARAMS)["cpu"].tolist() == [1, 2, 3, 4, 5]
-    folded = toy.Folded(trace).trace(PARAMS)
+    folded = mechanism.Folded(trace).trace(PARAMS)
     assert pfnlab.steps(folded, PARAMS)["cpu"].tolist() == [1, 2, 3, 0, 1]
     unknown = pfnlab.Trace(np.array([1, 2]))
     assert pfnlab.steps(unknown, PARAMS)["cpu"].tolist() == [0, 0]
@@ -314,9 +314,9 @@ def test_the_cpu_of_each_event(tmp_path: Path) -> None:
 
 def test_the_toy_has_four_cpus_at_most() -> None:
     for n_cpus, expected in ((64, {0, 1, 2, 3}), (2, {0, 1}), (1, {0})):
-        params = toy.sized(pfnlab.Params(n_cpus=n_cpus))
+        params = mechanism.sized(pfnlab.Params(n_cpus=n_cpus))
         assert params.n_cpus == len(expected)
-        assert {*stepped(toy.Story(), params)["cpu"]} == expected
+        assert {*stepped(mechanism.Story(), params)["cpu"]} == expected
 
 
 # --- The player --------------------------------------------------------------------------------

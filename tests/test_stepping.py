@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import figures
+from pfnlab.claims.measures import mechanism
 from pfnlab.engine import steps
-from pfnlab.studies import toy
 from tests.reference import GET, PUT, Event
 
-PARAMS = toy.sized(pfnlab.Params())
+PARAMS = mechanism.sized(pfnlab.Params())
 ADDED = [*("accesses", "hits"), *steps._ADDED]
 
 
@@ -172,7 +172,7 @@ def test_no_events() -> None:
 
 
 def test_everything_happens_in_the_story() -> None:
-    total = pfnlab.steps(toy.Story().trace(PARAMS), PARAMS)[ADDED].sum()
+    total = pfnlab.steps(mechanism.Story().trace(PARAMS), PARAMS)[ADDED].sum()
     for name in ("hits", "atomic_faults", "pinned_skips", "shootdowns", "puts", "evicted_granules"):
         assert total[name] > 0
     assert total["cold_faults"] < total["faults"]
@@ -181,29 +181,29 @@ def test_everything_happens_in_the_story() -> None:
 
 @pytest.mark.parametrize("granule", ["4KiB", "64KiB", "2MiB"])
 def test_a_toy_is_the_same_for_every_granule(granule: str) -> None:
-    params = toy.sized(pfnlab.Params(granule_bytes=granule, first_pfn=4096))
-    frame = pfnlab.steps(toy.Story().trace(params), params)
-    expected = pfnlab.steps(toy.Story().trace(PARAMS), PARAMS)
+    params = mechanism.sized(pfnlab.Params(granule_bytes=granule, first_pfn=4096))
+    frame = pfnlab.steps(mechanism.Story().trace(params), params)
+    expected = pfnlab.steps(mechanism.Story().trace(PARAMS), PARAMS)
     pd.testing.assert_frame_equal(frame[[*ADDED[:6], "order"]], expected[[*ADDED[:6], "order"]])
 
 
 def test_a_longer_trace_is_cut_and_folded() -> None:
     whole = pfnlab.Trace(np.arange(2000, 2100), np.ones(100, np.uint8), name="mine")
-    cut = toy.Folded(whole).trace(PARAMS)
+    cut = mechanism.Folded(whole).trace(PARAMS)
     (piece,) = cut.pieces(PARAMS)
     assert piece.pfns.tolist() == [pfn % 1536 for pfn in range(2000, 2060)]
     assert piece.ops is not None
     assert piece.ops.tolist() == [1] * 60
     assert (cut.name, cut.evidence) == ("mine", "proxy")
-    assert len(toy.Folded(pfnlab.Trace(np.zeros(0, np.int64))).trace(PARAMS)) == 0
-    assert len(toy.Folded(pfnlab.workload("zipf")).trace(PARAMS)) == 60
+    assert len(mechanism.Folded(pfnlab.Trace(np.zeros(0, np.int64))).trace(PARAMS)) == 0
+    assert len(mechanism.Folded(pfnlab.workload("zipf")).trace(PARAMS)) == 60
 
 
 # --- The picture ------------------------------------------------------------------------------
 
 
 def drawn_frame() -> pd.DataFrame:
-    trace = toy.Story().trace(PARAMS)
+    trace = mechanism.Story().trace(PARAMS)
     about = {"source": trace.name, "evidence": trace.evidence, **PARAMS.as_dict()}
     return pfnlab.steps(trace, PARAMS).assign(**about)
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import theory
+from pfnlab.claims import theory
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())
 # Zipf, 1000 items: exponent, capacity, then FIFO exact, FIFO approximate, LRU by Che, A0.

@@ -10,8 +10,8 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures
+from pfnlab.claims.measures import against_theory, victim_order
 from pfnlab.params import PARAMETERS
-from pfnlab.studies import orders, simulated
 
 GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
 
@@ -19,7 +19,7 @@ GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
 def test_lookups_are_the_accesses_of_a_trace() -> None:
     pfns, ops, atomic = GETS
     trace = pfnlab.Trace(pfns, ops, atomic, name="pins", evidence="direct")  # type: ignore[arg-type]
-    source = orders.Lookups(trace)
+    source = victim_order.Lookups(trace)
     seen = source.trace(pfnlab.Params())
     (piece,) = seen.pieces(pfnlab.Params())
     assert piece.pfns.tolist() == [5, 6, 9, 5]
@@ -31,25 +31,25 @@ def test_lookups_are_the_accesses_of_a_trace() -> None:
 
 def test_lookups_of_atomic_callers_alone_keep_every_event() -> None:
     trace = pfnlab.Trace([7, 8, 7], atomic=[1, 0, 1])  # type: ignore[arg-type]
-    (piece,) = orders.Lookups(trace).trace(pfnlab.Params()).pieces(pfnlab.Params())
+    (piece,) = victim_order.Lookups(trace).trace(pfnlab.Params()).pieces(pfnlab.Params())
     assert (piece.pfns.tolist(), piece.atomic) == ([7, 8, 7], None)
 
 
 def test_lookups_of_lookups_and_of_nothing() -> None:
     plain, puts = pfnlab.Trace([1, 2]), pfnlab.Trace([1], [2])  # type: ignore[arg-type]
-    assert orders.Lookups(plain).trace(pfnlab.Params()) is plain
-    assert len(orders.Lookups(puts).trace(pfnlab.Params())) == 0
+    assert victim_order.Lookups(plain).trace(pfnlab.Params()) is plain
+    assert len(victim_order.Lookups(puts).trace(pfnlab.Params())) == 0
 
 
 def test_a_pfn_outside_the_region_is_refused() -> None:
     trace = pfnlab.Trace([1 << 30], [1])  # type: ignore[arg-type]
     with pytest.raises(pfnlab.TraceError, match="pfn=1073741824 in event 0"):
-        orders.Lookups(trace).trace(pfnlab.Params(region_bytes="1GiB"))
+        victim_order.Lookups(trace).trace(pfnlab.Params(region_bytes="1GiB"))
 
 
 def test_one_by_one_suits_every_order() -> None:
     params = pfnlab.Params(granule_bytes="64KiB", batch_chunks=8)
-    alone = orders.one_by_one(params)
+    alone = victim_order.one_by_one(params)
     assert (alone.chunk_bytes, alone.batch_chunks) == (1 << 16, 1)
     assert alone.replace(policy="opt").policy == "opt"
 
@@ -60,7 +60,7 @@ def test_one_by_one_suits_every_order() -> None:
 @pytest.mark.parametrize("alpha", [0.6, 1.0])
 def test_the_replay_keeps_to_theory(alpha: float) -> None:
     """Within 2 %: three standard errors of 150,000 references, and Che's own error."""
-    frame = simulated.victim_orders(
+    frame = against_theory.victim_orders(
         n_items=200, alpha=alpha, capacities=(10, 50, 120), n_events=200_000, seed=3
     )
     assert len(frame) == 9
@@ -72,7 +72,7 @@ def test_the_replay_keeps_to_theory(alpha: float) -> None:
 
 @pytest.mark.kernel
 def test_the_replay_is_near_theory_even_in_few_references() -> None:
-    frame = simulated.victim_orders(
+    frame = against_theory.victim_orders(
         n_items=16, alpha=1.0, capacities=(2, 8), n_events=4000, policies=("lra", "lru")
     )
     assert (frame["simulated"] - frame["predicted"]).abs().max() < 0.05
@@ -90,18 +90,20 @@ def test_the_replay_is_near_theory_even_in_few_references() -> None:
 )
 def test_what_theory_does_not_know_is_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
-        simulated.victim_orders(**asked)
+        against_theory.victim_orders(**asked)
 
 
 def test_lru_of_few_items_is_exact() -> None:
-    frame = simulated.victim_orders(n_items=12, alpha=1.0, capacities=(3, 6), policies=("lru",))
+    frame = against_theory.victim_orders(
+        n_items=12, alpha=1.0, capacities=(3, 6), policies=("lru",)
+    )
     assert set(frame["form"]) == {"exact"}
     assert (frame["simulated"] / frame["predicted"] - 1).abs().max() < 0.01
 
 
 def test_batches_keep_to_theory_up_to_a_quarter_of_the_threshold() -> None:
     """Within 2 % there; a batch of all that is resident faults less than the form says."""
-    frame = simulated.batches(
+    frame = against_theory.batches(
         n_items=200, capacity=40, batch_chunks=(1, 4, 10, 40), n_events=400_000, seed=3
     )
     off = (frame["simulated"] / frame["predicted"] - 1).tolist()
@@ -110,7 +112,7 @@ def test_batches_keep_to_theory_up_to_a_quarter_of_the_threshold() -> None:
 
 
 def test_sparse_touches_keep_to_theory() -> None:
-    frame = simulated.sparse_touches(n_references=(100, 1000))
+    frame = against_theory.sparse_touches(n_references=(100, 1000))
     assert frame["series"].tolist() == ["4 KiB", "2 MiB"] * 2
     assert (frame["simulated"] / frame["predicted"] - 1).abs().max() < 0.02
 
@@ -118,9 +120,9 @@ def test_sparse_touches_keep_to_theory() -> None:
 def test_the_picture_of_theory() -> None:
     frame = pd.concat(
         [
-            simulated.victim_orders(n_items=50, capacities=(5, 20), n_events=2000),
-            simulated.batches(n_items=50, capacity=10, batch_chunks=(1, 5), n_events=2000),
-            simulated.sparse_touches(n_references=(10, 100)),
+            against_theory.victim_orders(n_items=50, capacities=(5, 20), n_events=2000),
+            against_theory.batches(n_items=50, capacity=10, batch_chunks=(1, 5), n_events=2000),
+            against_theory.sparse_touches(n_references=(10, 100)),
         ]
     )
     picture = figures.beside_theory(frame)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import figures
+from pfnlab.claims.measures import mechanism
 from pfnlab.engine import sampling
 from pfnlab.engine.exploration import Exploration, thresholds, under_pressure
 from pfnlab.engine.timeline import Timeline
 from pfnlab.kernels.portions import count_portions
-from pfnlab.studies import toy
 
-TOY = toy.sized(pfnlab.Params())
-STORY = toy.Story().trace(TOY)
+TOY = mechanism.sized(pfnlab.Params())
+STORY = mechanism.Story().trace(TOY)
 POLICIES = ("lra", "lru", "clock", "sieve", "random")
 #: A granule is a chunk, as s3fifo and opt need it.
 WHOLE = pfnlab.Params(granule_bytes="4KiB", chunk_bytes="4KiB", threshold_bytes="40KiB",

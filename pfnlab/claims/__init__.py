@@ -1,6 +1,18 @@
 """Frame to `Verdict`: what a measurement says about a claim of the thread. Draws nothing."""
 
-from pfnlab.claims.alternatives import (
+from pfnlab.claims.atomic_context import a_remedy_suffices, atomic_calls_fault
+from pfnlab.claims.pins import pins_are_independent, pins_break_the_bound
+from pfnlab.claims.pmem_and_gpu import serves_both
+from pfnlab.claims.reality import counts_agree, shared_touches_fault_again, times_are_predicted
+from pfnlab.claims.shootdowns import (
+    best_batch_is_near,
+    ceiling_is_constant,
+    establishing_is_local,
+    lazy_purge_is_a_batch,
+    touches_send_no_ipis,
+)
+from pfnlab.claims.sizes import bounded_dram, chunks_amortise, granules_trade
+from pfnlab.claims.static_cost import (
     device_costs_latency_and_wear,
     freed_dram_is_worth_little,
     pfn_only_loses_sharing,
@@ -8,20 +20,8 @@ from pfnlab.claims.alternatives import (
     temporary_is_cheaper,
     two_level_beats_demand,
 )
-from pfnlab.claims.by_region import serves_both
-from pfnlab.claims.contexts import a_remedy_suffices, atomic_calls_fault
-from pfnlab.claims.flushes import (
-    best_batch_is_near,
-    ceiling_is_constant,
-    establishing_is_local,
-    lazy_purge_is_a_batch,
-    touches_send_no_ipis,
-)
-from pfnlab.claims.orders import lra_is_enough, small_share_suffices
-from pfnlab.claims.pinning import pins_are_independent, pins_break_the_bound
-from pfnlab.claims.reality import counts_agree, shared_touches_fault_again, times_are_predicted
-from pfnlab.claims.sizes import bounded_dram, chunks_amortise, granules_trade
 from pfnlab.claims.verdict import Verdict, Verdicts, verdicts
+from pfnlab.claims.victim_order import lra_is_enough, small_share_suffices
 
 __all__ = [
     "Verdict",

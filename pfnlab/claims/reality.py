@@ -1,4 +1,4 @@
-"""Claims of the model itself, M1 to M3: a frame of `pfnlab.studies.reality`, or a recorded one."""
+"""Claims about the model itself, M1 to M3, on a frame of `measures.reality` or a recorded one."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from pfnlab.claims.measures.pins import LIFE, NO_PINS, RECORDED
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
     bytes_axis,
@@ -19,7 +20,6 @@ from pfnlab.figures.drawing import (
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
 from pfnlab.params.units import short_bytes
-from pfnlab.studies.pinning import LIFE, NO_PINS, RECORDED
 
 _KINDS = {RECORDED: palette.place(0), LIFE: palette.place(2)}
 

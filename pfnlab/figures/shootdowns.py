@@ -13,6 +13,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
+from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, TLB_ENTRIES
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
@@ -27,7 +28,6 @@ from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.units import short_bytes
-from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 
 _MACHINE = ("n_cpus", "flush_ceiling_pages")
 _MANY = 512  # the batch of the smallest chunk that is drawn by CPUs

@@ -68,7 +68,7 @@ def _losses(axes: Axes, rows: pd.DataFrame) -> None:
         end_label(axes, share[-1], more.iloc[-1], _NAMES.get(order, order), look.colour)
 
 
-#: Experiments of `pfnlab.studies.simulated`: title, x label, y label.
+#: Experiments of `pfnlab.claims.measures.against_theory`: title, x label, y label.
 _PANELS = {
     "orders": ("Victim orders", "threshold, granules", "faults a reference"),
     "batches": ("Chunks unmapped at once", "batch, chunks of one granule", "faults a reference"),

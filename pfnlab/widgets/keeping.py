@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from pfnlab.claims.measures.mechanism import TOY
 from pfnlab.errors import ParameterError
 from pfnlab.figures.drawing import png
 from pfnlab.figures.explorer import Shown, exploration
@@ -17,7 +18,6 @@ from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES, Costs
 from pfnlab.params.user_costs import calibrated_names
-from pfnlab.studies.toy import TOY
 from pfnlab.sweeps import sweep
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.workloads import workload_of

@@ -41,7 +41,7 @@ def scene(frame: pd.DataFrame, event: int) -> Figure:
     ----------
     frame
         What `pfnlab.steps` gives, with the parameters and the source's name as columns, of a
-        region of a few chunks (`pfnlab.studies.toy`).
+        region of a few chunks (`pfnlab.claims.measures.mechanism`).
     event
         Number of the event, from 0.
 

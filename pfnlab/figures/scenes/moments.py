@@ -232,5 +232,7 @@ def _check_size(tale: Tale) -> None:
         (tale.setting.chunk_granules, MAX_CHUNK_GRANULES, "granules in a chunk"),
     ):
         if found > most:
-            raise FrameError(f"frame: has {found} {what}, must have at most {most} to be drawn as "
-                             "a scene; pfnlab.studies.toy.sized makes such a region")  # fmt: skip
+            raise FrameError(
+                f"frame: has {found} {what}, must have at most {most} to be drawn as a scene; "
+                "pfnlab.claims.measures.mechanism.sized makes such a region"
+            )

@@ -1,6 +1,6 @@
 """Claims on shootdowns: who sends them (T5), the best batch and the lazy one (T7), full ones (T8).
 
-All but the measured one want a frame of `pfnlab.studies.flushes.shootdowns`.
+All but the measured one want a frame of `pfnlab.claims.measures.shootdowns.shootdowns`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, LEAST_FLUSHES, PASS
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, TLB_ENTRIES, lazy_max_pages
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
-from pfnlab.studies.flushes import AHEAD, LAZY, LEAST_FLUSHES, PASS
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 NEAR_BEST = 1.10

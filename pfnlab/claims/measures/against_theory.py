@@ -1,4 +1,4 @@
-"""What the closed forms of `pfnlab.theory` predict, replayed: each row has both figures.
+"""What the closed forms of `pfnlab.claims.theory` predict, replayed: each row has both figures.
 
 Under independent references each granule holds the descriptor of one page, so that the pages of the
 zipf workload, rank by rank, are the items that theory speaks of. A first quarter of the references
@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab import theory
+from pfnlab.claims import theory
+from pfnlab.claims.theory.references import MAX_LRU_ITEMS
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.units import short_bytes
 from pfnlab.sweeps import sweep
-from pfnlab.theory.references import MAX_LRU_ITEMS
 from pfnlab.traces.workloads import workload
 
 WARM_UP = 0.25

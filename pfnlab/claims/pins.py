@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from pfnlab.claims.measures.pins import IDLE, LIFE, NO_PINS, RECORDED
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
-from pfnlab.studies.pinning import IDLE, LIFE, NO_PINS, RECORDED
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 OVER_THRESHOLD = 1.10

@@ -5,13 +5,13 @@ before. An item is a granule that is evicted alone (granule = chunk), so the lea
 allocated order is FIFO; a capacity is a number of items.
 """
 
-from pfnlab.theory.batches import (
+from pfnlab.claims.theory.batches import (
     best_batch,
     best_batch_estimate,
     chunked_lra,
     cost_per_reference,
 )
-from pfnlab.theory.references import (
+from pfnlab.claims.theory.references import (
     fifo_approximate,
     fifo_exact,
     fifo_slope,
@@ -20,7 +20,7 @@ from pfnlab.theory.references import (
     optimum_static,
     zipf_probabilities,
 )
-from pfnlab.theory.sizes import evictable, expected_granules, lazy_max_pages
+from pfnlab.claims.theory.sizes import evictable, expected_granules, lazy_max_pages
 
 __all__ = [
     "best_batch",

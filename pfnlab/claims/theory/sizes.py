@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from pfnlab.claims.theory.checked import real, whole
 from pfnlab.errors import ParameterError
-from pfnlab.theory.checked import real, whole
 
 _LAZY_BYTES = 32 << 20
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.theory.checked import capacity_of, distribution, real, whole
-from pfnlab.theory.references import fifo_approximate, fifo_slope
+from pfnlab.claims.theory.checked import capacity_of, distribution, real, whole
+from pfnlab.claims.theory.references import fifo_approximate, fifo_slope
 
 _GRID = 48
 

@@ -6,6 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from pfnlab.claims.measures.atomic_context import (
+    HELD,
+    NONE,
+    PINNED,
+    PREFAULTED,
+    RESERVE,
+    SMALLEST,
+    UNPINNED,
+)
 from pfnlab.claims.verdict import (
     ABOUT,
     Finding,
@@ -19,7 +28,6 @@ from pfnlab.claims.verdict import (
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
-from pfnlab.studies.contexts import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
 RESERVE_OF_THRESHOLD = 1 / 8

@@ -1,6 +1,6 @@
 """The twin beside the simulator on the machine that runs it: counts, time, and other CPUs.
 
-    python -m pfnlab.studies.reality data/measured
+    python -m pfnlab.claims.measures.reality data/measured
 
 records in ``agreement.csv`` and ``predicted_times.csv`` what the verdicts of the README are judged
 on: many more runs than a notebook has time for.
@@ -192,7 +192,7 @@ def _spread(session: Calibrated) -> float:
 def main(arguments: list[str]) -> int:
     """Record in the folder that is named: drawn workloads, and the traces named after it."""
     if not arguments:
-        sys.stderr.write("usage: python -m pfnlab.studies.reality FOLDER [TRACE ...]\n")
+        sys.stderr.write("usage: python -m pfnlab.claims.measures.reality FOLDER [TRACE ...]\n")
         return 2
     named = [load(path, stream=False) for path in arguments[1:]]
     record(Path(arguments[0]), [*named, *drawn()])

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pfnlab.claims.measures.evictability import evictability, scattered
 from pfnlab.engine import replay
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
-from pfnlab.studies.evictable import evictability, scattered
 from pfnlab.sweeps import priced
 from pfnlab.traces.edits import Added, ops_of, replaced, with_events, without_events
 from pfnlab.traces.requests import GET, LOOKUP, PUT
