@@ -53,7 +53,7 @@ _HOMES = {
     "workload": "traces.workloads",
 }
 #: Packages that users reach by a shorter name, as in ``pfnlab.theory.fifo_exact``.
-_ALIASES = {"theory": "claims.theory"}
+_ALIASES = {"theory": "claims.theory", "widgets": "notebooks.widgets"}
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - one list of names, not two
 
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from pfnlab.errors import PfnlabError as PfnlabError
     from pfnlab.errors import TraceError as TraceError
     from pfnlab.frames.changes import changes as changes
+    from pfnlab.notebooks import widgets as widgets
     from pfnlab.params import Params as Params
     from pfnlab.params.costs import Costs as Costs
     from pfnlab.params.geometry import Geometry as Geometry

@@ -43,7 +43,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with what the demo leaves of each claim notebook at its defaults."""
-    from pfnlab import chapters, demo
+    from pfnlab.notebooks import chapters, demo
 
     folder = tmp_path_factory.mktemp("results")
     for chapter in chapters.CHAPTERS:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from papermill.iorw import read_yaml_file
 
 import pfnlab
-from pfnlab import asked, frames, named
+from pfnlab import frames
 from pfnlab.errors import FrameError, ParameterFileError
-from pfnlab.parameter_files import MOST_BYTES, read_parameters, write_parameters
+from pfnlab.notebooks import sources, sweep_request
+from pfnlab.notebooks.parameter_files import MOST_BYTES, read_parameters, write_parameters
 from pfnlab.params import PARAMETERS, Parameter
 from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 
@@ -56,8 +57,8 @@ def specs(draw: st.DrawFn) -> Spec:
 @given(specs())
 def test_a_workload_is_its_text(spec: Spec) -> None:
     assert workload_of(spec.text) == spec
-    assert named.find_source(spec.text) == spec
-    assert named.find_source(spec.text).trace is not None
+    assert sources.find_source(spec.text) == spec
+    assert sources.find_source(spec.text).trace is not None
 
 
 @pytest.mark.parametrize(
@@ -102,15 +103,15 @@ def test_a_text_names_only_what_is_not_the_default() -> None:
 )
 def test_bad_texts_are_refused(text: str, message: str) -> None:
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
-        named.find_source(text)
+        sources.find_source(text)
 
 
 def test_every_text_is_checked_before_a_trace_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "load", None)
+    monkeypatch.setattr(sources, "load", None)
     for source in (["data/traces/pgbench.parquet", "zipff"], ["data/traces/pgbenc.parquet"]):
         with pytest.raises(pfnlab.ParameterError, match="no such workload or trace file"):
-            asked.request({"source": source})
-    chosen = asked.request({"source": ["data/traces/pgbench.parquet", "zipf"]})
+            sweep_request.request({"source": source})
+    chosen = sweep_request.request({"source": ["data/traces/pgbench.parquet", "zipf"]})
     assert chosen.texts == ("data/traces/pgbench.parquet", "zipf")
 
 
@@ -149,9 +150,9 @@ def test_what_is_asked_for_survives_its_file(
     tmp_path_factory: pytest.TempPathFactory, wanted: dict[str, Any], suffix: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"grid{suffix}"
-    request = asked.request(wanted)
+    request = sweep_request.request(wanted)
     write_parameters(request.effective(), path)
-    again = asked.request(read_parameters(path))
+    again = sweep_request.request(read_parameters(path))
     assert again == request
     assert again.effective() == request.effective()
     if suffix != ".toml":  # to papermill it says the same
@@ -159,8 +160,10 @@ def test_what_is_asked_for_survives_its_file(
 
 
 def test_the_effective_parameters_are_all_of_them() -> None:
-    effective = asked.request({"source": "zipf", "chunk_bytes_axis": [4096, "2MiB"]}).effective()
-    assert tuple(sorted(effective)) == tuple(sorted(asked.NAMES))
+    effective = sweep_request.request(
+        {"source": "zipf", "chunk_bytes_axis": [4096, "2MiB"]}
+    ).effective()
+    assert tuple(sorted(effective)) == tuple(sorted(sweep_request.NAMES))
     assert effective["chunk_bytes_axis"] == ["4KiB", "2MiB"]
     assert (effective["region_bytes"], effective["costs"]) == ("1TiB", "hvo-8s")
     assert effective["batch_chunks_axis"] == []
@@ -207,18 +210,18 @@ def test_the_effective_parameters_are_all_of_them() -> None:
 )
 def test_bad_requests_are_refused(wanted: dict[str, Any], message: str) -> None:
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
-        asked.request({"source": "zipf"} | wanted)
+        sweep_request.request({"source": "zipf"} | wanted)
 
 
 def test_what_comes_later_overrules() -> None:
     given = {"chunk_bytes_axis": [1], "threshold_of_footprint_axis": [0.1], "seed": 1}
-    assert asked.overlaid(given, {"chunk_bytes": 4}) == {
+    assert sweep_request.overlaid(given, {"chunk_bytes": 4}) == {
         "chunk_bytes": 4, "threshold_of_footprint_axis": [0.1], "seed": 1,
     }  # fmt: skip
-    assert asked.overlaid(given, {"threshold_bytes_axis": [5]}) == {
+    assert sweep_request.overlaid(given, {"threshold_bytes_axis": [5]}) == {
         "chunk_bytes_axis": [1], "threshold_bytes_axis": [5], "seed": 1,
     }  # fmt: skip
-    assert asked.overlaid(given, {"seed": 2})["seed"] == 2
+    assert sweep_request.overlaid(given, {"seed": 2})["seed"] == 2
 
 
 # --- Files ------------------------------------------------------------------------------------
@@ -319,7 +322,7 @@ def trace_file(tmp_path: Path) -> Path:
 def test_a_frame_says_what_was_asked_for(trace_file: Path, tmp_path: Path) -> None:
     wanted = {"source": ["uniform:500", str(trace_file)], "batch_chunks_axis": [1, 2]}
     wanted |= {"region_bytes": "1GiB", "threshold_bytes": "2MiB"}
-    request = asked.request(wanted).opened()
+    request = sweep_request.request(wanted).opened()
     frame = request.sweep(executor=1)
     assert len(frame) == 4
     path = frames.write_frame(frame, tmp_path / "frame.parquet")
@@ -327,7 +330,7 @@ def test_a_frame_says_what_was_asked_for(trace_file: Path, tmp_path: Path) -> No
     assert about["request"] == request.effective()
     assert about["request"]["source"] == ["uniform:n_events=500", str(trace_file)]
     assert about["digests"] == {str(trace_file): pfnlab.load(trace_file, stream=False).digest()}
-    again = asked.request(about["request"]).opened().sweep(executor=2)
+    again = sweep_request.request(about["request"]).opened().sweep(executor=2)
     pd.testing.assert_frame_equal(again, frame, check_exact=True)
     assert frames.differing(again, pd.read_parquet(path)) == []
 
@@ -335,7 +338,7 @@ def test_a_frame_says_what_was_asked_for(trace_file: Path, tmp_path: Path) -> No
 @pytest.mark.kernel
 def test_what_was_asked_for_survives_pandas(trace_file: Path, tmp_path: Path) -> None:
     wanted = {"source": str(trace_file), "region_bytes": "1GiB", "batch_chunks_axis": [1, 2]}
-    frame = asked.request(wanted).opened().sweep(executor=1)
+    frame = sweep_request.request(wanted).opened().sweep(executor=1)
     text = frame.attrs[frames.ATTRIBUTE]
     assert json.loads(text)["request"]["batch_chunks_axis"] == [1, 2]
     written = frames.write_frame(frame, tmp_path / "frame.parquet")
@@ -354,7 +357,9 @@ def test_what_was_asked_for_survives_pandas(trace_file: Path, tmp_path: Path) ->
 
 
 def test_a_slider_is_told_too() -> None:
-    request = asked.request({"source": "zipf:10", "chunk_bytes_axis": ["4KiB", "2MiB"]}).opened()
+    request = sweep_request.request(
+        {"source": "zipf:10", "chunk_bytes_axis": ["4KiB", "2MiB"]}
+    ).opened()
     moved = request.moved_to(request.params.replace(chunk_bytes="64KiB"))
     assert (moved.axes, moved.effective()["chunk_bytes"]) == ({}, "64KiB")
     assert request.moved_to(None) == request

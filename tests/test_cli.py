@@ -126,7 +126,7 @@ def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(
         callback()  # Python can't raise through C
         raise RuntimeError("no compiled object yet")
 
-    monkeypatch.setattr("pfnlab.report.write_report", compiles)
+    monkeypatch.setattr("pfnlab.notebooks.report.write_report", compiles)
     assert main(["report"]) == 130
     assert capsys.readouterr().err == "pfnlab: interrupted\n"
 
@@ -135,7 +135,7 @@ def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(
         threading.Event().wait(20)
         pytest.fail("was not interrupted")
 
-    monkeypatch.setattr("pfnlab.report.write_report", goes_on)
+    monkeypatch.setattr("pfnlab.notebooks.report.write_report", goes_on)
     assert main(["report"]) == 130
 
 

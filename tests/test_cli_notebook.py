@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import asked, frames, headless
+from pfnlab import frames
 from pfnlab.cli import main
+from pfnlab.notebooks import papermill_runs, sweep_request
 from tests.commands import PFNLAB, complaint
 
 #: Small, and every way has its trap: 1e-1 is text in YAML, and a granule is above a chunk.
@@ -80,7 +81,7 @@ def test_papermill_command_line_and_python_give_equal_frames(
 
 
 def test_the_notebook_of_any_grid_has_every_name() -> None:
-    assert {*headless.parameters_of("sweep")} == {*asked.NAMES}
+    assert {*papermill_runs.parameters_of("sweep")} == {*sweep_request.NAMES}
 
 
 def test_list_says_what_each_asks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +92,7 @@ def test_list_says_what_each_asks(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main(["notebook", "list", "--json"]) == 0
     every = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in every] == headless.known()
+    assert [each["name"] for each in every] == papermill_runs.known()
     assert every[-1]["parameters"]["chunk_bytes"] == "2MiB"
 
 
@@ -135,7 +136,7 @@ def test_bad_runs_are_refused_before_a_kernel_is_started(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(headless.Kernels, "execute", None)
+    monkeypatch.setattr(papermill_runs.Kernels, "execute", None)
     assert message in complaint(["notebook", "run", *words], capsys)
     assert not list(tmp_path.iterdir())
 
@@ -151,23 +152,23 @@ def test_a_mistake_in_a_file_names_the_file(
 def test_no_checkout_no_notebooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(headless, "FOLDER", tmp_path / "notebooks")
+    monkeypatch.setattr(papermill_runs, "FOLDER", tmp_path / "notebooks")
     assert main(["notebook", "list"]) == 2
     assert "no such folder; notebooks are run in a checkout" in capsys.readouterr().err
 
 
 def ran(
     monkeypatch: pytest.MonkeyPatch, reasons: dict[str, Exception] | None = None
-) -> list[headless.Job]:
+) -> list[papermill_runs.Job]:
     """Take note of what would be run, in place of running it; some fail."""
-    jobs: list[headless.Job] = []
+    jobs: list[papermill_runs.Job] = []
 
-    def execute(self: Any, job: headless.Job) -> None:
+    def execute(self: Any, job: papermill_runs.Job) -> None:
         jobs.append(job)
         if reasons and job.name in reasons:
             raise reasons[job.name]
 
-    monkeypatch.setattr(headless.Kernels, "execute", execute)
+    monkeypatch.setattr(papermill_runs.Kernels, "execute", execute)
     return jobs
 
 

@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import asked, frames, sweeps
-from pfnlab.cli import main, options
+from pfnlab import frames, sweeps
+from pfnlab.cli import flags, main
 from pfnlab.engine.result import COUNTERS, DERIVED
-from pfnlab.parameter_files import read_parameters
+from pfnlab.notebooks import sweep_request
+from pfnlab.notebooks.parameter_files import read_parameters
 from pfnlab.params import PARAMETERS
 from pfnlab.traces.workloads import workload_of
 from tests.commands import PFNLAB, complaint
@@ -120,15 +121,15 @@ def test_bad_replays_are_refused(
     ],
 )
 def test_a_flag_has_several_values(text: str, values: list[int]) -> None:
-    assert options.values_of(text, PARAMETERS["chunk_bytes"].read) == values
+    assert flags.values_of(text, PARAMETERS["chunk_bytes"].read) == values
 
 
 @pytest.mark.parametrize("text", ["64KiB..4KiB", "4KiB..", "..4KiB", "4KiB,,8KiB", ",", ""])
 def test_bad_values_are_refused(text: str) -> None:
     with pytest.raises(pfnlab.ParameterError):
-        options.values_of(text, PARAMETERS["chunk_bytes"].read)
+        flags.values_of(text, PARAMETERS["chunk_bytes"].read)
     with pytest.raises(pfnlab.ParameterError, match=re.escape("axis='3..7': must double")):
-        options.values_of("3..7", PARAMETERS["batch_chunks"].read)
+        flags.values_of("3..7", PARAMETERS["batch_chunks"].read)
 
 
 @pytest.mark.kernel
@@ -153,7 +154,7 @@ def test_written_parameters_are_the_sweep(suffix: str, grid_file: Path, tmp_path
     words = ["-f", str(grid_file), "--batch-chunks", "3", "--write-parameters", str(written)]
     assert main(["sweep", *words, "-o", str(out)]) == 0
     parameters = read_parameters(written)
-    assert {*parameters} == {*asked.NAMES}
+    assert {*parameters} == {*sweep_request.NAMES}
     assert (parameters["batch_chunks"], parameters["out"]) == (3, str(out))
     first = pd.read_parquet(out)
     assert set(first["batch_chunks"]) == {3}
@@ -221,7 +222,7 @@ def test_a_source_that_does_not_fit_is_refused_before_another_is_replayed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(asked, "sweep", None)
+    monkeypatch.setattr(sweep_request, "sweep", None)
     words = [str(trace_file) if word == "TRACE" else word for word in words]
     assert main(["sweep", *words]) == 2
     assert message in capsys.readouterr().err
@@ -265,7 +266,7 @@ def test_bad_sweeps_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(asked, "sweep", None)
+    monkeypatch.setattr(sweep_request, "sweep", None)
     assert message in complaint(["sweep", *words], capsys)
     assert not list(tmp_path.iterdir())
 
@@ -289,7 +290,7 @@ def test_a_mistake_in_a_file_names_the_file(
 def test_what_can_not_be_written_is_1_before_anything_is_replayed(
     grid_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(asked, "sweep", None)
+    monkeypatch.setattr(sweep_request, "sweep", None)
     assert main(["sweep", "-f", str(grid_file), "-o", f"{grid_file}/frame.parquet"]) == 1
     assert "can't be written" in capsys.readouterr().err
 
@@ -307,7 +308,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would_take(
     grid_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(asked, "sweep", None)
+    monkeypatch.setattr(sweep_request, "sweep", None)
     words = ["-f", str(grid_file), "--dry-run", "-o", str(tmp_path / "new" / "frame.parquet")]
     words += ["--write-parameters", str(tmp_path / "all.yaml"), "--store", str(tmp_path / "store")]
     assert main(["sweep", *words]) == 0
@@ -422,7 +423,7 @@ def test_failed_points_are_named_the_others_kept_and_3(
 ) -> None:
     path = tmp_path / "frame.parquet"
     rows = pfnlab.sweep(pfnlab.workload("zipf", n_events=10))
-    monkeypatch.setattr(asked, "sweep", failing(rows, pfnlab.Params()))
+    monkeypatch.setattr(sweep_request, "sweep", failing(rows, pfnlab.Params()))
     words = ["sweep", "zipf", "uniform", "--chunk-bytes", "64KiB,2MiB"]
     assert main([*words, "-o", str(path)]) == 3
     said = capsys.readouterr().err
@@ -445,7 +446,7 @@ def test_an_interrupt_keeps_the_rows_of_every_source(
             raise sweeps.SweepInterrupted(rows.head(1), 2)
         return rows
 
-    monkeypatch.setattr(asked, "sweep", sweep)
+    monkeypatch.setattr(sweep_request, "sweep", sweep)
     words = ["sweep", "zipf", "uniform", "sequential", "--batch-chunks", "1,2"]
     assert main([*words, "-o", str(path)]) == 130
     assert f"3 of 6 rows are finished, in {path}" in capsys.readouterr().err

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pfnlab
-from pfnlab import figures, gallery, notebooks
+from pfnlab import figures, notebooks
 from pfnlab.alternatives.advice import advise
 from pfnlab.claims.measures import against_theory
 from pfnlab.engine.trace_summary import portrait
 from pfnlab.figures import drawing, palette
+from pfnlab.notebooks import gallery
 from tests import drawn
 
 Frames = dict[str, pd.DataFrame]

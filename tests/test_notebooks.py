@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import chapters, claims, demo, notebooks
+from pfnlab import claims, notebooks
 from pfnlab.claims.measures import mechanism
 from pfnlab.frames import readable
+from pfnlab.notebooks import chapters, demo
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_ns
 

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 import pfnlab
-from pfnlab import chapters, claims, figures, notebooks
+from pfnlab import claims, figures, notebooks
 from pfnlab.claims.measures import reality
 from pfnlab.errors import FrameError
 from pfnlab.host import calibration, twin_counts
 from pfnlab.host.limits import this_machine, why_no_twin
+from pfnlab.notebooks import chapters
 
 HERE = {"machine": "2 CPUs, Linux", "date": "2026-01-01"}
 SESSION = reality.Calibrated(costs=pfnlab.Costs.preset("hvo-8s"), spread=0.05)

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.chapters import CHAPTERS
 from pfnlab.frames import ATTRIBUTE, write_frame
+from pfnlab.notebooks.chapters import CHAPTERS
+from pfnlab.notebooks.report import write_report
+from pfnlab.notebooks.report.markup import Html, html, tag
 from pfnlab.params import Params
-from pfnlab.report import write_report
-from pfnlab.report.markup import Html, html, tag
 
 EVIL = '<script>alert("1")</script>\x1b[31m $\\frac$ & \'"'
 LOADS = {"src", "srcset", "data", "poster", "action", "background", "xlink:href"}

@@ -22,10 +22,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 import pfnlab
-from pfnlab import figures, widgets
+from pfnlab import figures
 from pfnlab.claims.measures import mechanism
 from pfnlab.figures import scenes
 from pfnlab.figures.scenes.moments import COUNTED, tale_of
+from pfnlab.notebooks import widgets
 
 PARAMS = mechanism.sized(pfnlab.Params())
 POLICIES = ("lra", "lru", "clock", "sieve", "random")

@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import pfnlab
-from pfnlab import asked, figures, widgets
+from pfnlab import figures
 from pfnlab.engine.exploration import Explored
+from pfnlab.notebooks import sweep_request, widgets
+from pfnlab.notebooks.widgets import save
+from pfnlab.notebooks.widgets.controls import Choice, Number
+from pfnlab.notebooks.widgets.refiner import Look, Refiner, SupersededError
 from pfnlab.params import PARAMETERS
 from pfnlab.params.costs import FIGURES
-from pfnlab.widgets import keeping
-from pfnlab.widgets.controls import Choice, Number
-from pfnlab.widgets.refining import Look, Refiner, SupersededError
 
 PNG = b"\x89PNG"
 
@@ -194,7 +195,7 @@ def test_copied_python_makes_the_same_pictures(
     number(explorer, "threshold_bytes").box.value = "3MiB"
     choice(explorer, "policy").dropdown.value = "clock"
     names: dict[str, Any] = {}
-    exec(keeping.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
+    exec(save.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
     assert isinstance(names["seen"], Explored)
     assert explorer.explored is not None
     assert names["seen"].result == explorer.explored.result
@@ -212,7 +213,7 @@ def test_copied_python_places_a_trace(
     explorer = widgets.Explorer("mine.parquet", pfnlab.Params(threshold_bytes="4MiB"), "hvo-8s")
     choice(explorer, "placement").dropdown.value = placement
     names: dict[str, Any] = {}
-    exec(keeping.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
+    exec(save.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
     assert explorer.explored is not None
     assert names["seen"].result == explorer.explored.result
 
@@ -259,11 +260,13 @@ def small(text: object) -> Figure:
 
 
 @pytest.fixture
-def run() -> asked.Request:
-    return asked.request({"source": "zipf:n_events=5000", "threshold_bytes": "4MiB"}).opened()
+def run() -> sweep_request.Request:
+    return sweep_request.request(
+        {"source": "zipf:n_events=5000", "threshold_bytes": "4MiB"}
+    ).opened()
 
 
-def test_a_slider_measures_and_draws_by_the_same_functions(run: asked.Request) -> None:
+def test_a_slider_measures_and_draws_by_the_same_functions(run: sweep_request.Request) -> None:
     seen: list[pd.DataFrame] = []
 
     def draw(frame: pd.DataFrame) -> Figure:
@@ -290,7 +293,7 @@ def test_a_slider_measures_and_draws_by_the_same_functions(run: asked.Request) -
     pd.testing.assert_frame_equal(seen[-1][columns], expected[columns])
 
 
-def test_a_cost_slider_prices_what_was_measured(run: asked.Request) -> None:
+def test_a_cost_slider_prices_what_was_measured(run: sweep_request.Request) -> None:
     def measure(request: Any) -> Any:
         raise AssertionError("measured")
 
@@ -309,7 +312,7 @@ def test_a_cost_slider_prices_what_was_measured(run: asked.Request) -> None:
     assert seen[-1][1].costs == pfnlab.Costs.preset("hvo-8s").replace(ipi=7.0)
 
 
-def test_names_that_are_nothing_are_refused(run: asked.Request) -> None:
+def test_names_that_are_nothing_are_refused(run: sweep_request.Request) -> None:
     with pytest.raises(pfnlab.ParameterError, match="no such parameter or cost; did you mean 'tr"):
         widgets.explore(run, small, "trp", measured=None, first=small(0))
     with pytest.raises(pfnlab.ParameterError, match="must be none for the explorer"):
@@ -465,7 +468,7 @@ def test_a_sweep_of_a_large_trace_is_sampled_first() -> None:
         "chunk_bytes_axis": ["4KiB", "64KiB"],
         "threshold_of_footprint_axis": [0.25, 0.5],
     }
-    run = asked.request(given).opened()
+    run = sweep_request.request(given).opened()
 
     def draw(frame: pd.DataFrame) -> Figure:
         frames.append(frame)
@@ -610,7 +613,7 @@ def test_copied_python_finds_its_source_from_anywhere(
     monkeypatch.chdir(tmp_path)
     explorer = widgets.Explorer(source, pfnlab.Params(threshold_bytes="8MiB"), "hvo-8s")
     names: dict[str, Any] = {}
-    exec(keeping.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
+    exec(save.as_python(explorer.setting), names)  # noqa: S102 - what the explorer wrote
     assert explorer.explored is not None
     assert names["seen"].result == explorer.explored.result
 
@@ -619,7 +622,7 @@ def test_costs_of_ones_own_are_written_whole(explorer: widgets.Explorer) -> None
     costs = pfnlab.Costs.preset("hvo-8s").replace(trap=900.0, name="mine")
     mine = widgets.Explorer("zipf:n_events=3000", pfnlab.Params(), costs)
     names: dict[str, Any] = {}
-    code = keeping.as_python(mine.setting).partition("seen =")[0]
+    code = save.as_python(mine.setting).partition("seen =")[0]
     exec(code, names)  # noqa: S102 - what the explorer wrote
     assert names["costs"] == costs
     choice(mine, "machine").dropdown.value = "latr-8s120"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pfnlab.cli.devices import add_device, add_names, asked_of
 from pfnlab.cli.executors import add_executor, executor_of
-from pfnlab.cli.options import rows_of
+from pfnlab.cli.flags import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay the grid and print the answer; finished points are kept, however it ends."""
-    from pfnlab.cli.pictures import kind_of
+    from pfnlab.cli.output import kind_of
     from pfnlab.sweeps import PointError, SweepInterrupted
 
     path = arguments.output
@@ -92,7 +92,7 @@ def _write(frame: pd.DataFrame, path: str) -> None:
 
 def _draw(advice: Advice, path: str) -> None:
     from pfnlab import figures
-    from pfnlab.cli.pictures import save_picture
+    from pfnlab.cli.output import save_picture
 
     save_picture(figures.pareto_front(advice), path)
     sys.stderr.write(f"pfnlab: wrote {path}\n")

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.options import add_params, given_of
+from pfnlab.cli.flags import add_params, given_of
 
 if TYPE_CHECKING:
     from pfnlab.params import Params
@@ -37,7 +37,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def asked_of(arguments: argparse.Namespace) -> Asked:
     """Return what the flags of `add_device` ask for; names are checked before a file is opened."""
-    from pfnlab.named import find_source
+    from pfnlab.notebooks.sources import find_source
     from pfnlab.params import Params
     from pfnlab.params.costs import DEFAULT_PRESET, costs_of
     from pfnlab.params.regions import region

@@ -32,7 +32,7 @@ class Where(NamedTuple):
 def executor_of(arguments: argparse.Namespace) -> Iterator[Where]:
     """Give the executor that the flags ask for; a cluster is left at the end."""
     import pfnlab
-    from pfnlab.asked import n_cpus
+    from pfnlab.notebooks.sweep_request import n_cpus
 
     where, jobs = arguments.executor, arguments.jobs
     if jobs is not None and jobs < 1:

@@ -16,17 +16,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line a notebook."""
-    from pfnlab import headless
+    from pfnlab.notebooks import papermill_runs
 
-    names = headless.known()
+    names = papermill_runs.known()
     if arguments.json:
         every = [
-            {"name": n, "title": headless.title_of(n), "parameters": headless.parameters_of(n)}
+            {
+                "name": n,
+                "title": papermill_runs.title_of(n),
+                "parameters": papermill_runs.parameters_of(n),
+            }
             for n in names
         ]
         sys.stdout.write(json.dumps(every) + "\n")
         return 0
     width = max(map(len, names)) + 2
     for name in names:
-        sys.stdout.write(f"{name:{width}}{headless.title_of(name)}\n")
+        sys.stdout.write(f"{name:{width}}{papermill_runs.title_of(name)}\n")
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pfnlab.errors import ParameterError, ParameterFileError, PfnlabError
 
 if TYPE_CHECKING:
-    from pfnlab.headless import Job, Outcome
+    from pfnlab.notebooks.papermill_runs import Job, Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check every run, then make them, and say how each ended."""
     from pfnlab.files import check_writable
-    from pfnlab.headless import execute_all
+    from pfnlab.notebooks.papermill_runs import execute_all
 
     if arguments.jobs < 1:
         raise ParameterError("jobs", arguments.jobs, "must be a number of kernels")
@@ -56,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     """Yield each notebook with each file; with several files, their names tell runs apart."""
-    from pfnlab.headless import Job, check
-    from pfnlab.parameter_files import read_parameters
+    from pfnlab.notebooks.papermill_runs import Job, check
+    from pfnlab.notebooks.parameter_files import read_parameters
 
     folder = Path(arguments.output).absolute()
     over = _typed(arguments)
@@ -79,7 +79,7 @@ def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
 
 def _typed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the parameters of -y and -p."""
-    from pfnlab.parameter_files import read_yaml
+    from pfnlab.notebooks.parameter_files import read_yaml
 
     found: dict[str, Any] = {}
     for text in arguments.text:
@@ -102,7 +102,7 @@ def _value(text: str) -> int | float | str | None:
 
 def _located(given: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters with paths that hold from the folder where notebooks run."""
-    from pfnlab.named import located
+    from pfnlab.notebooks.sources import located
 
     found = dict(given)
     if isinstance(given.get("out"), str):

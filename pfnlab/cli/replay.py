@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.options import add_costs, add_params, params_of
+from pfnlab.cli.flags import add_costs, add_params, params_of
 
 if TYPE_CHECKING:
     from pfnlab.engine.result import Result
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from pfnlab.engine import replay
-    from pfnlab.named import find_source
+    from pfnlab.notebooks.sources import find_source
     from pfnlab.params.costs import DEFAULT_PRESET, costs_of
 
     costs = costs_of(arguments.costs or DEFAULT_PRESET)

@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and say where it is."""
     from pfnlab.errors import ParameterError
+    from pfnlab.notebooks.report import write_report
     from pfnlab.params.units import short_bytes
-    from pfnlab.report import write_report
 
     if arguments.output and not arguments.output.endswith((".html", ".htm")):
         raise ParameterError("output", arguments.output, "must end in .html")

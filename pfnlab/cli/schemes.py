@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from pfnlab.cli.devices import Asked, add_device, add_names, asked_of
-from pfnlab.cli.options import rows_of
+from pfnlab.cli.flags import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Judge the schemes and print, write or draw them."""
     from pfnlab.alternatives import counted, side_by_side
     from pfnlab.alternatives.scheme import chosen_schemes
-    from pfnlab.cli.pictures import kind_of
+    from pfnlab.cli.output import kind_of
 
     if arguments.output:
         kind_of(arguments.output, "parquet")
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _keep(frame: pd.DataFrame, path: str) -> None:
     """Write the rows as Parquet, or draw them."""
-    from pfnlab.cli.pictures import save_picture
+    from pfnlab.cli.output import save_picture
     from pfnlab.frames import write_frame
 
     if path.endswith(".parquet"):

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pfnlab.cli import SOME_FAILED, asking, executors, options
+from pfnlab.cli import SOME_FAILED, executors, flags, sweep_flags
 from pfnlab.params import PARAMETERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pfnlab.asked import Request
+    from pfnlab.notebooks.sweep_request import Request
     from pfnlab.sweeps import PointError
 
 _FIXED = ("region_bytes", "granule_bytes", "chunk_bytes", "threshold_bytes", "policy")
@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="frame", metavar="FRAME", help="make a frame again, and compare the rows"
     )
-    asking.add_fields(parser)
-    options.add_costs(parser)
+    sweep_flags.add_fields(parser)
+    flags.add_costs(parser)
     executors.add_executor(parser)
     parser.add_argument(
         "--store", metavar="FOLDER", help="keep each point as it is done, and go on from there"
     )
-    options.add_output(parser)
+    flags.add_output(parser)
     parser.add_argument(
         "--write-parameters", metavar="FILE", help="write every parameter as .yaml or .toml"
     )
@@ -53,18 +53,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check everything, replay every point, and keep or show the frame."""
     from pfnlab import frames
-    from pfnlab.asked import check_out
     from pfnlab.files import check_writable
+    from pfnlab.notebooks.sweep_request import check_out
 
     if arguments.output:
         check_out(arguments.output)
-    request = asking.request_again(arguments) if arguments.frame else asking.request(arguments)
+    request = (
+        sweep_flags.request_again(arguments) if arguments.frame else sweep_flags.request(arguments)
+    )
     before = frames.read_frame(arguments.frame) if arguments.frame else None
     arguments.output = request.out
     with executors.executor_of(arguments) as where:
         request = request.opened()
         if arguments.frame:
-            asking.check_digests(request, arguments.frame)
+            sweep_flags.check_digests(request, arguments.frame)
         if arguments.dry_run:
             return _say_estimate(request, where.n_workers)
         if arguments.output:
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_parameters(request: Request, path: str) -> None:
-    from pfnlab.parameter_files import write_parameters
+    from pfnlab.notebooks.parameter_files import write_parameters
 
     sys.stderr.write(f"pfnlab: wrote {write_parameters(request.effective(), path)}\n")
 
@@ -156,12 +158,12 @@ def _show(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) 
     if arguments.output and not len(frame):
         sys.stderr.write(f"pfnlab: no rows, so {arguments.output} was not written\n")
     elif len(frame) or arguments.json:
-        options.show(frame, arguments, _columns(frame, request))
+        flags.show(frame, arguments, _columns(frame, request))
 
 
 def _set_by(request: Request) -> list[str]:
     """Return what the axes set, the threshold too where one gives it as a share."""
-    by_share = ["threshold_bytes"] if {*asking.SHARES} & {*request.axes} else []
+    by_share = ["threshold_bytes"] if {*sweep_flags.SHARES} & {*request.axes} else []
     return [*request.axes, *by_share]
 
 
@@ -191,5 +193,5 @@ def _compare(frame: pd.DataFrame, before: pd.DataFrame, path: str) -> int:
 
 def _by_point(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows in an order of their own: Python's axes may come in any."""
-    names = [name for name in ("source", *PARAMETERS, *asking.SHARES) if name in frame]
+    names = [name for name in ("source", *PARAMETERS, *sweep_flags.SHARES) if name in frame]
     return frame.sort_values(names, kind="stable", ignore_index=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.pictures import kind_of, save_picture
+from pfnlab.cli.output import kind_of, save_picture
 from pfnlab.cli.trace_convert import add_options, options_of
 
 if TYPE_CHECKING:

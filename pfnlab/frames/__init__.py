@@ -38,7 +38,7 @@ def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a sweep's frame as Parquet, whole or not at all.
 
     The metadata hold the values that each parameter took, the versions that made it, and what
-    was asked for if the frame says so (`pfnlab.asked`).
+    was asked for if the frame says so (`pfnlab.notebooks.sweep_request`).
     """
     versions = {name: version(name) for name in VERSIONS_OF}
     values = {name: frame[name].unique().tolist() for name in PARAMETERS if name in frame}

@@ -10,7 +10,7 @@ from papermill.iorw import load_notebook_node, write_ipynb
 from papermill.parameterize import parameterize_notebook
 
 import pfnlab
-from pfnlab.headless import FOLDER
+from pfnlab.notebooks.papermill_runs import FOLDER
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 #: What is opened unless all are asked for.

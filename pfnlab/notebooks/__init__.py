@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from pfnlab import asked
 from pfnlab.errors import NotebookError, ParameterError, TraceError, near
-from pfnlab.headless import ALLOWED, FOLDER, execute, targets_of
-from pfnlab.named import ROOT, find_source, shipped_traces
+from pfnlab.notebooks import sweep_request
+from pfnlab.notebooks.papermill_runs import ALLOWED, FOLDER, execute, targets_of
+from pfnlab.notebooks.sources import ROOT, find_source, shipped_traces
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.regions import Region
@@ -30,7 +30,7 @@ MeasureDevice = Callable[[Replayable, Params, Costs], pd.DataFrame]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request(asked.Request):
+class Request(sweep_request.Request):
     """What the parameters cell of a notebook asks for; what it measures need be no sweep."""
 
     def gather(
@@ -124,7 +124,7 @@ def request(namespace: Mapping[str, Any]) -> Request:
             raise NotebookError(f"{name}: no such notebook parameter; {near(name, ALLOWED)}")
     own = {name: namespace[name] for name in ALLOWED if name in namespace}
     over = {name: own[name] for name in injected if name in own}
-    return Request(**asked.checked(asked.overlaid(own, over))).opened()
+    return Request(**sweep_request.checked(sweep_request.overlaid(own, over))).opened()
 
 
 def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
-from pfnlab.widgets.lines import said
+from pfnlab.notebooks.widgets.status import said
 
 Asked = TypeVar("Asked")
 Seen = TypeVar("Seen")

@@ -12,7 +12,7 @@ from pfnlab.traces.formats import load
 from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 
 #: Root of the checkout, where `notebooks/` and `data/` are.
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def find_source(text: str) -> Source:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from pfnlab import figures, notebooks
 from pfnlab.alternatives.advice import advise
-from pfnlab.chapters import CHAPTERS
 from pfnlab.claims.measures import against_theory
 from pfnlab.engine.exploration import explore
 from pfnlab.engine.trace_summary import portrait
+from pfnlab.notebooks.chapters import CHAPTERS
 from pfnlab.params import Params
 from pfnlab.traces.formats import load
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from pfnlab.asked import NAMES, checked, overlaid
 from pfnlab.errors import NotebookError, near
-from pfnlab.named import ROOT
+from pfnlab.notebooks.sources import ROOT
+from pfnlab.notebooks.sweep_request import NAMES, checked, overlaid
 
 FOLDER = ROOT / "notebooks"
 #: Every name that the parameters cell of a notebook may have.

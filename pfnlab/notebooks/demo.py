@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pfnlab import claims, figures, gallery, notebooks
-from pfnlab.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
+from pfnlab import claims, figures, notebooks
 from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
-from pfnlab.report import write_report
+from pfnlab.notebooks import gallery
+from pfnlab.notebooks.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
+from pfnlab.notebooks.report import write_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

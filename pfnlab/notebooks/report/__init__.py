@@ -16,14 +16,14 @@ from typing import Any
 import pandas as pd
 
 import pfnlab
-from pfnlab.chapters import in_order, summary
 from pfnlab.claims import Verdict
 from pfnlab.files import whole_file
 from pfnlab.frames import readable
 from pfnlab.frames.changes.row_pairs import plain
-from pfnlab.report.markup import Html, folded, html, joined, pairs, table, tag
-from pfnlab.report.origin import again, facts, origin
-from pfnlab.report.parts import Part, parts_of
+from pfnlab.notebooks.chapters import in_order, summary
+from pfnlab.notebooks.report.markup import Html, folded, html, joined, pairs, table, tag
+from pfnlab.notebooks.report.parts import Part, parts_of
+from pfnlab.notebooks.report.provenance import again, facts, origin
 
 __all__ = ["NAME", "write_report"]
 

@@ -1,8 +1,9 @@
 """Files of parameters, YAML or TOML: flat names and their values, read strictly and written back.
 
-What a name means and whether its value will do is `pfnlab.asked`'s question. YAML is read as
-papermill reads it, so that a file says the same to both; what PyYAML reads otherwise than it
-looks (``010`` is 8, ``1:30`` is 90) or would drop in silence (a name given twice) is refused.
+What a name means and whether its value will do is `pfnlab.notebooks.sweep_request`'s question.
+YAML is read as papermill reads it, so that a file says the same to both; what PyYAML reads
+otherwise than it looks (``010`` is 8, ``1:30`` is 90) or would drop in silence (a name given
+twice) is refused.
 """
 
 from __future__ import annotations

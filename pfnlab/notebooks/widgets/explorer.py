@@ -11,15 +11,9 @@ import ipywidgets
 
 from pfnlab.engine.exploration import Explored
 from pfnlab.figures.explorer import VIEWS, Shown
-from pfnlab.named import shipped_traces
-from pfnlab.params import PARAMETERS, Params
-from pfnlab.params.cost_presets import PRESETS
-from pfnlab.params.costs import Costs, costs_of
-from pfnlab.params.regions import REGIONS, region
-from pfnlab.params.user_costs import calibrated_names
-from pfnlab.traces.workloads import WORKLOADS
-from pfnlab.widgets import keeping
-from pfnlab.widgets.controls import (
+from pfnlab.notebooks.sources import shipped_traces
+from pfnlab.notebooks.widgets import save
+from pfnlab.notebooks.widgets.controls import (
     STYLE,
     WIDE,
     Choice,
@@ -30,11 +24,17 @@ from pfnlab.widgets.controls import (
     moved_to,
     parameter_control,
 )
-from pfnlab.widgets.counted import table
-from pfnlab.widgets.lines import Lines, said
-from pfnlab.widgets.pictures import LivePicture
-from pfnlab.widgets.refining import Refiner
-from pfnlab.widgets.sources import PLACEMENTS, Chosen, Opened, Question, SourceBox
+from pfnlab.notebooks.widgets.counter_table import table
+from pfnlab.notebooks.widgets.pictures import LivePicture
+from pfnlab.notebooks.widgets.refiner import Refiner
+from pfnlab.notebooks.widgets.source_box import PLACEMENTS, Chosen, Opened, Question, SourceBox
+from pfnlab.notebooks.widgets.status import Lines, said
+from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.cost_presets import PRESETS
+from pfnlab.params.costs import Costs, costs_of
+from pfnlab.params.regions import REGIONS, region
+from pfnlab.params.user_costs import calibrated_names
+from pfnlab.traces.workloads import WORKLOADS
 
 _NONE = "–"
 #: What only the alternatives cost, none of which is in the pictures.
@@ -52,7 +52,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
     Parameters
     ----------
     source
-        What a source is called, see `pfnlab.named.find_source`.
+        What a source is called, see `pfnlab.notebooks.sources.find_source`.
     params, costs
         Where the sliders start.
     """
@@ -230,7 +230,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
     def _copy(self, button: Any = None) -> None:
         if (shown := self._shown_setting()) is not None:
             with self.lines.guarded():
-                self._code.value = keeping.as_python(shown)
+                self._code.value = save.as_python(shown)
                 self._code.layout.display = None
 
     def _shown_setting(self) -> Chosen | None:
@@ -249,13 +249,13 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
             if seen.divisor > 1:  # what is kept is exact
                 seen = exploration.exact(setting.params)
             steps = {*exploration.thresholds(setting.params), setting.params.threshold_bytes}
-            written = keeping.save(
+            written = save.save(
                 self._name.value, exploration.trace, sorted(steps), setting, self._shown(seen),
                 self._pinned,
             )  # fmt: skip
             self.lines.say("")
             self._saved.value = f"wrote {escape(written)}"
-            self._name.value = keeping.free_name()
+            self._name.value = save.free_name()
 
     # --- Layout -------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _buttons(self) -> ipywidgets.Widget:
         self._name = ipywidgets.Text(
-            value=keeping.free_name(), layout=ipywidgets.Layout(width="120px"),
+            value=save.free_name(), layout=ipywidgets.Layout(width="120px"),
             tooltip="path without ending; .png and .parquet are written",
         )  # fmt: skip
         self._name.add_class("pfnlab-save-name")

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab import chapters, figures
+from pfnlab import figures
 from pfnlab.claims import Verdict
 from pfnlab.errors import FrameError, PfnlabError
 from pfnlab.frames import about_rows, read_rows
-from pfnlab.report.markup import clean
+from pfnlab.notebooks import chapters
+from pfnlab.notebooks.report.markup import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

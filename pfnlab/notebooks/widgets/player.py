@@ -12,7 +12,7 @@ import pandas as pd
 
 from pfnlab.figures import Film
 from pfnlab.figures.scenes.moments import Kind
-from pfnlab.widgets.lines import restarted
+from pfnlab.notebooks.widgets.status import restarted
 
 #: What one can jump to, and how it is called.
 _JUMPS: dict[Kind, str] = {

@@ -10,18 +10,18 @@ import ipywidgets
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pfnlab.asked import Request
 from pfnlab.engine import sampling
 from pfnlab.errors import ParameterError, PfnlabError, near
 from pfnlab.figures import png
+from pfnlab.notebooks.sweep_request import Request
+from pfnlab.notebooks.widgets.controls import Control, cost_control, moved_to, parameter_control
+from pfnlab.notebooks.widgets.pictures import picture
+from pfnlab.notebooks.widgets.refiner import Look, Refiner
+from pfnlab.notebooks.widgets.status import Lines
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import FIGURES, Costs, costs_of
 from pfnlab.sweeps import priced
 from pfnlab.sweeps.sampled import Held, SampledSweep
-from pfnlab.widgets.controls import Control, cost_control, moved_to, parameter_control
-from pfnlab.widgets.lines import Lines
-from pfnlab.widgets.pictures import picture
-from pfnlab.widgets.refining import Look, Refiner
 
 #: Fields that change no counter: moving them is pricing.
 PRICED = ("n_cpus",)
@@ -45,7 +45,7 @@ Price = Callable[[Any, Setting], Any]
 
 
 class Following(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
-    """Controls of some parameters and costs above a picture; see `pfnlab.widgets.explore`."""
+    """Controls of some parameters and costs above a picture; see `widgets.explore`."""
 
     def __init__(
         self,

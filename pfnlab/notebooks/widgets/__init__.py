@@ -8,12 +8,12 @@ from typing import Any
 import ipywidgets
 from matplotlib.figure import Figure
 
-from pfnlab.asked import Request
 from pfnlab.errors import ParameterError
-from pfnlab.widgets.controls import steps
-from pfnlab.widgets.explorer import Explorer
-from pfnlab.widgets.following import Following, Measure, Price, Setting, repriced
-from pfnlab.widgets.player import Player, play
+from pfnlab.notebooks.sweep_request import Request
+from pfnlab.notebooks.widgets.controls import steps
+from pfnlab.notebooks.widgets.explorer import Explorer
+from pfnlab.notebooks.widgets.panel import Following, Measure, Price, Setting, repriced
+from pfnlab.notebooks.widgets.player import Player, play
 
 __all__ = ["Explorer", "Following", "Player", "Setting", "explore", "play", "repriced", "steps"]
 

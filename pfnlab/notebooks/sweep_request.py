@@ -17,7 +17,7 @@ import pandas as pd
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.frames import write_frame
-from pfnlab.named import opener_of, text_of
+from pfnlab.notebooks.sources import opener_of, text_of
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import DEFAULT_PRESET, costs_of
 from pfnlab.params.regions import Region
@@ -56,7 +56,7 @@ class Request:
     params
         The fields of `Params`.
     texts
-        What each source is called by, see `pfnlab.named.find_source`.
+        What each source is called by, see `pfnlab.notebooks.sources.find_source`.
     axes
         The non-empty ``<field>_axis`` lists, by field.
     costs

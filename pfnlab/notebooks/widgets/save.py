@@ -13,7 +13,8 @@ from pfnlab.figures.drawing import png
 from pfnlab.figures.explorer import Shown, exploration
 from pfnlab.files import check_writable, whole_file
 from pfnlab.frames import write_frame
-from pfnlab.named import is_workload, path_of
+from pfnlab.notebooks.sources import is_workload, path_of
+from pfnlab.notebooks.widgets.source_box import Chosen
 from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES, Costs
@@ -21,7 +22,6 @@ from pfnlab.params.user_costs import calibrated_names
 from pfnlab.sweeps import sweep
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.workloads import workload_of
-from pfnlab.widgets.sources import Chosen
 
 _WIDTH = 88
 
@@ -68,7 +68,7 @@ def _source(setting: Chosen) -> list[str]:
         return [*_call("spec = pfnlab.workload", [repr(spec.name), *given]),
                 "trace = spec.trace(params)"]  # fmt: skip
     if setting.source == TOY:
-        return ["from pfnlab.named import find_source", "",
+        return ["from pfnlab.notebooks.sources import find_source", "",
                 f"trace = find_source({TOY!r}).trace(params)"]  # fmt: skip
     path = path_of(setting.source)
     lines = [f"trace = pfnlab.load({str(path or setting.source)!r})"]

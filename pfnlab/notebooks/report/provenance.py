@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 import pfnlab
+from pfnlab.notebooks.report.markup import Html, pairs, table, tag
+from pfnlab.notebooks.report.parts import Part
 from pfnlab.params import PARAMETERS
-from pfnlab.report.markup import Html, pairs, table, tag
-from pfnlab.report.parts import Part
 
 
 def facts(part: Part) -> Iterator[tuple[object, object]]:

@@ -6,12 +6,12 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pfnlab.cli import options
+from pfnlab.cli import flags
 from pfnlab.errors import FrameError, ParameterError, ParameterFileError, TraceError
 from pfnlab.params import PARAMETERS
 
 if TYPE_CHECKING:
-    from pfnlab.asked import Request
+    from pfnlab.notebooks.sweep_request import Request
 
 #: Flags that set the threshold in another way.
 SHARES = {
@@ -22,23 +22,23 @@ SHARES = {
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
     """Declare a flag for each field that can be swept."""
-    options.add_params(parser, swept=True)
+    flags.add_params(parser, swept=True)
     for name, text in SHARES.items():
-        parser.add_argument(options.flag_of(name), dest=name, metavar="SHARE[,...]", help=text)
+        parser.add_argument(flags.flag_of(name), dest=name, metavar="SHARE[,...]", help=text)
 
 
 def request(arguments: argparse.Namespace) -> Request:
     """Return what file and flags ask for; flags overrule the file."""
-    from pfnlab import asked
-    from pfnlab.parameter_files import read_parameters
+    from pfnlab.notebooks import sweep_request
+    from pfnlab.notebooks.parameter_files import read_parameters
 
     given = read_parameters(arguments.file) if arguments.file else {}
-    flags = _flags(arguments)
+    by_flags = _flags(arguments)
     try:
-        return asked.request(asked.overlaid(given, flags))
+        return sweep_request.request(sweep_request.overlaid(given, by_flags))
     except ParameterError as error:
         names = {error.field, f"{error.field}_axis"}
-        if names & {*given} and not names & {*flags}:
+        if names & {*given} and not names & {*by_flags}:
             raise ParameterFileError(f"{arguments.file}: {error}") from error
         raise
 
@@ -48,13 +48,13 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, parameter in PARAMETERS.items():
         if (text := getattr(arguments, name)) is not None:
-            values = options.values_of(text, parameter.read)
+            values = flags.values_of(text, parameter.read)
             found |= {name: values[0]} if len(values) == 1 else {f"{name}_axis": values}
     for name in SHARES:
         if (text := getattr(arguments, name)) is not None:
-            found[f"{name}_axis"] = options.values_of(text, partial(_share, name))
+            found[f"{name}_axis"] = flags.values_of(text, partial(_share, name))
             if arguments.threshold_bytes is not None:
-                requirement = f"{options.flag_of(name)} sets the threshold too"
+                requirement = f"{flags.flag_of(name)} sets the threshold too"
                 raise ParameterError("threshold_bytes", arguments.threshold_bytes, requirement)
     single = {"costs": arguments.costs, "out": arguments.output}
     found |= {name: value for name, value in single.items() if value is not None}
@@ -70,7 +70,8 @@ def _share(name: str, text: str) -> float:
 
 def request_again(arguments: argparse.Namespace) -> Request:
     """Return what a frame was asked for."""
-    from pfnlab import asked, frames
+    from pfnlab import frames
+    from pfnlab.notebooks import sweep_request
 
     frame, output = arguments.frame, arguments.output
     arguments.output = None
@@ -81,7 +82,7 @@ def request_again(arguments: argparse.Namespace) -> Request:
         requirement = "does not say what was asked for, as frames of `pfnlab sweep` do"
         raise FrameError(f"{frame}: {requirement}")
     try:
-        return asked.request({**given, "out": output})
+        return sweep_request.request({**given, "out": output})
     except ParameterError as error:
         raise ParameterFileError(f"{frame}: {error}") from error
 

@@ -10,12 +10,12 @@ import ipywidgets
 
 from pfnlab.engine.exploration import Exploration
 from pfnlab.errors import ParameterError
-from pfnlab.named import find_source
+from pfnlab.notebooks.sources import find_source
+from pfnlab.notebooks.widgets.controls import STYLE, classed
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
-from pfnlab.widgets.controls import STYLE, classed
 
 #: Where a trace lies in the region: at its own pfns, or laid into it area by area.
 PLACEMENTS = ("own", "packed", "spread")
