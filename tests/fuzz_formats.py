@@ -1,7 +1,7 @@
 """Damaged files for every format: each gives a trace, or an error that names the file.
 
 ``python -m tests.fuzz_formats N [SEED]`` reads N damaged files a format in one process, with little
-memory and a time limit a file, and keeps what breaks a reader in ``tests/formats/found``.
+memory and a time limit a file, and keeps what breaks a reader in ``tests/traces/formats/found``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import pyarrow as pa
 import pfnlab
 from pfnlab.traces.formats.known import FORMATS, format_of
 
-FOLDER = Path(__file__).parent / "formats"
+FOLDER = Path(__file__).parent / "traces" / "formats"
 FOUND = FOLDER / "found"
 MIB = 1 << 20
 #: What the readers may believe to be available, and what they may reserve beyond what is in use.

@@ -16,7 +16,7 @@ from tests.pages import DOCS, PAGES, ROOT, examples, name_of
 STRACE = shutil.which("strace")
 #: Languages of blocks that run; a block in ``text`` is a drawing, one in braces a directive.
 RUN = {"console", "python", "sh", "yaml"}
-#: The calls of the gallery need what `./run demo` leaves; tests/test_figures.py runs them.
+#: The calls of the gallery need what `./run demo` leaves; tests/figures/test_figures.py runs them.
 WITH_EXAMPLES = [page for page in PAGES if page.name not in ("dask.md", "gallery.md")]
 #: What a cluster on a busy machine says of its own start and end is no concern of ours.
 CLUSTER = pytest.param(DOCS / "howto" / "dask.md", marks=pytest.mark.filterwarnings("ignore"))

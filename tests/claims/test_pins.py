@@ -18,7 +18,14 @@ from pfnlab.claims.measures.atomic_context import prefaulted
 from pfnlab.claims.measures.evictability import evictability, pinned_pages, scattered
 from pfnlab.claims.measures.pins import pins_compared, repinned
 from tests import reference
-from tests.test_contexts import SMALL, Event, close_events, events_in, events_of, trace_of
+from tests.claims.test_atomic_context import (
+    SMALL,
+    Event,
+    close_events,
+    events_in,
+    events_of,
+    trace_of,
+)
 
 LOOKUP, GET, PUT = reference.LOOKUP, reference.GET, reference.PUT
 

@@ -95,7 +95,7 @@ def test_a_full_disk_is_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise pfnlab.FileError("out.parquet: can't be written (No space left on device)")
 
     monkeypatch.setattr("pfnlab.traces.formats.foreign.convert", full)
-    fixture = Path(__file__).parent / "formats" / "msr.csv"
+    fixture = Path(__file__).parents[1] / "traces" / "formats" / "msr.csv"
     assert main(["trace", "convert", str(fixture), str(tmp_path / "o.parquet")]) == 1
 
 
@@ -157,7 +157,7 @@ def test_info_shows_the_figures_that_decide(root: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_info_draws_a_picture(suffix: str, tmp_path: Path, root: Path) -> None:
     target = tmp_path / f"heat.{suffix}"
-    trace = str(root / "tests/formats/msr.csv")
+    trace = str(root / "tests/traces/formats/msr.csv")
     assert main(["trace", "info", trace, "-o", str(target)]) == 0
     assert target.stat().st_size > 1000
     assert main(["trace", "info", trace, "-o", str(tmp_path / "heat.txt")]) == 2
@@ -165,7 +165,7 @@ def test_info_draws_a_picture(suffix: str, tmp_path: Path, root: Path) -> None:
 
 
 def test_head_names_operations(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fixture = str(root / "tests/formats/offsets.csv")
+    fixture = str(root / "tests/traces/formats/offsets.csv")
     assert main(["trace", "head", fixture, "-n", "2", "--io-depth", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines] == [

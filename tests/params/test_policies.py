@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 import pfnlab
 from pfnlab.params import policies
-from tests.test_replay import Case, cases, crowded, lcg_trace, traced
+from tests.engine.test_replay import Case, cases, crowded, lcg_trace, traced
 
 pytestmark = pytest.mark.kernel
 

@@ -20,7 +20,7 @@ from pfnlab.host import limits, shared_faults, twin
 from pfnlab.host.limits import peak_locks, unmaps_by_vector, why_no_twin
 from pfnlab.host.reserved_range import libc_of, reserved, resident_granules
 from pfnlab.host.twin import Twin, run_twin
-from tests.test_replay import Case, cases, crowded, expected, traced
+from tests.engine.test_replay import Case, cases, crowded, expected, traced
 
 pytestmark = pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
 

@@ -22,7 +22,7 @@ from pfnlab.traces.formats.known import FORMATS
 from pfnlab.traces.formats.reading import Accesses, Requests
 
 FOLDER = Path(__file__).parent / "formats"
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "traces"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "traces"
 
 
 class Line(NamedTuple):

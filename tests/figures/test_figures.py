@@ -61,7 +61,8 @@ OF_FRAMES: dict[str, tuple[Callable[[pd.DataFrame], Figure], str]] = {
     "schemes": (figures.schemes, "01_static_cost"),
     "shootdowns": (figures.shootdowns, "05_shootdowns"),
 }
-#: Stills of a film, and the film: drawings without axes or claim, tested by `tests.test_scenes`.
+#: Stills of a film, and the film: drawings without axes or claim, tested by
+#: `tests.figures.test_scenes`.
 DRAWINGS = {"Film", "scene"}
 MAX_PNG_BYTES = 150_000
 

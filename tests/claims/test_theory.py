@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import pfnlab
 from pfnlab.claims import theory
 
-ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())
+ORACLES = json.loads((Path(__file__).parents[1] / "oracles.json").read_text())
 # Zipf, 1000 items: exponent, capacity, then FIFO exact, FIFO approximate, LRU by Che, A0.
 ZIPF_1000 = """
     0.6 100 .800295 .800511 .779748 .632333    0.6 500 .373542 .373612 .336514 .254531

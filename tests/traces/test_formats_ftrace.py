@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import pfnlab
 from pfnlab.traces.formats import ftrace, ftrace_pagecache
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "formats"
 sys.path.append(str(ROOT / "data"))
 from capture_events import (  # noqa: E402
