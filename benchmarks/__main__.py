@@ -1,7 +1,5 @@
 """`./run bench`: run the rows, print the table, and keep it with machine, versions and date."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -1,7 +1,5 @@
 """What pfnlab does in the races: one replay, or a sweep over thresholds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows about fresh processes, traces on disk and drawing: start-up, peak memory, zipf."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import shutil

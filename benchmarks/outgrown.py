@@ -1,7 +1,5 @@
 """Rows about sweeps that outgrow a machine: many points, many workers, many stored points."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """What pfnlab is compared with: libCacheSim, cachetools, plain Python, and the machine's limits."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

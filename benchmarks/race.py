@@ -3,8 +3,6 @@
 A race runs A B C A B C ...; ratios are taken repetition by repetition, because machines drift.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The table of a run: Markdown for people, Parquet for programs, machine and versions in both."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """The rows of the table: which contestants meet on which trace, and the marks the project has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial

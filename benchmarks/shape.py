@@ -1,7 +1,5 @@
 """Rows on the default shape (granule 4 KiB in chunks of 2 MiB), the full mechanism and threads."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import textwrap

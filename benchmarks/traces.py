@@ -1,7 +1,5 @@
 """The traces that the rows replay, drawn or loaded when first asked for."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import weakref

@@ -8,8 +8,6 @@ before anything starts. Exit status: 0 done, 1 failed, 2 bad usage or something 
 interrupted. The machine is left as it was found, whichever way a capture ends.
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import hashlib

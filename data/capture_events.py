@@ -1,7 +1,5 @@
 """Raw text of a capture to the columns of a trace, in the order in which things happened."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 Everything here is undone when its ``with`` block ends, also on an error or Ctrl-C.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pwd

@@ -1,7 +1,5 @@
 """The programs that are traced: each runs from nothing and leaves one raw text file."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator

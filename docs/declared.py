@@ -3,8 +3,6 @@
 A table here can't differ from the code, for it is read from it when the pages are built.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress

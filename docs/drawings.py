@@ -4,8 +4,6 @@
 test holds each of its arrows against the imports that there are. Neither can go stale unseen.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from html import escape

@@ -6,8 +6,6 @@ and verdicts stay.
     .venv/bin/python notebooks/refresh.py [NAME ...]
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Files that are there whole or not at all: written beside the final name, then renamed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

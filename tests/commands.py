@@ -1,7 +1,5 @@
 """The command ``pfnlab`` as tests run it: in this process, or as a program."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

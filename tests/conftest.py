@@ -1,7 +1,5 @@
 """Shared by all tests: a hypothesis profile without deadline, because a first call compiles."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What is wrong with a figure as it is drawn: each flaw a line of text, and none if it is fine."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from itertools import combinations

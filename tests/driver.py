@@ -3,8 +3,6 @@
 Whatever has reached the disk is noted in LOG at once, so that what a kill costs can be counted.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

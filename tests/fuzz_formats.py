@@ -4,8 +4,6 @@
 memory and a time limit a file, and keeps what breaks a reader in ``tests/traces/formats/found``.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import gzip
 import lzma

@@ -4,8 +4,6 @@ After each kill the store must hold every point that was reported as stored, and
 comes to its end its frame must be the undisturbed one, bit for bit.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -4,8 +4,6 @@ The mechanism calls `insert` for a chunk that enters the order, `access` for one
 for the next to go, other than the one being filled (None if there is none), and `remove`.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 

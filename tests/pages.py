@@ -6,8 +6,6 @@ for anything). A block that begins with a comment naming a file, ``# grid.yaml``
 Comments before a block: ``<!-- skip: next "why" -->`` leaves it out, `VARY` its figures.
 """
 
-from __future__ import annotations
-
 import doctest
 import io
 import os

@@ -1,7 +1,5 @@
 """What workers run in place of a job, to be killed in the middle: pickled by this module's name."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

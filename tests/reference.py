@@ -5,8 +5,6 @@ granules are a set, the victim order is a list that is searched (`tests.orders`)
 by pfn and summed over a chunk when asked.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any

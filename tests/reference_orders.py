@@ -4,8 +4,6 @@ Imports nothing of pfnlab. An order has ``hit(chunk)``, ``admit(chunk)`` and ``v
 takes one or more chunks out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """What a trace asks of schemes that evict nothing: plain Python, sets and counters, no pfnlab."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ model of Stone, Szafir and Setlur, "An engineering model for color difference as
 size", CIC 2014. It grows in proportion to the share of viewers, so that at 2 all of them do.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgb

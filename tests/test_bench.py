@@ -1,7 +1,5 @@
 """The benchmarks' own machinery: fake contestants, a fake clock, and the table they give."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The documentation builds without a warning, is complete, and its links lead somewhere."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import runpy

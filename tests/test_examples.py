@@ -1,7 +1,5 @@
 """The examples of README, CONTRIBUTING and docs/ run, and print what the pages show."""
 
-from __future__ import annotations
-
 import os
 import re
 import runpy

@@ -1,7 +1,5 @@
 """Starting up: the compile cache never serves stale code, and modes are what they say."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

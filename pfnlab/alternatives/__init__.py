@@ -4,8 +4,6 @@
 over the trace that tells what they need to know, and `measured` what a real kernel took.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """`advise`: which granule, chunk, batch, threshold and policy, and whether another scheme wins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any

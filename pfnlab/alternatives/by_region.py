@@ -1,7 +1,5 @@
 """Which scheme wins on which region: the contenders for a device, and the fastest of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """Demand schemes: the mechanism of DESIGN 5, replayed once for every way to choose victims."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

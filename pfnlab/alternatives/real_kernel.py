@@ -1,7 +1,5 @@
 """What a real kernel took for the descriptors of emulated NVDIMMs, beside what the schemes say."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The schemes of DESIGN 7: what each is, and which properties it has by construction."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Sources of the formulas are in the README's list; the static arrays and device-d
 are held against a real kernel in the tests (`data/measured/struct_page_cost.csv`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

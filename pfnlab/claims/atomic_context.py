@@ -1,7 +1,5 @@
 """Claims on contexts (T11): callers that can't sleep must not fault."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Claims on pins (T13): descriptors in use block eviction."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The claim that one mechanism serves persistent memory and GPU memory (T14)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

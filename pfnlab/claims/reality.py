@@ -1,7 +1,5 @@
 """Claims about the model itself, M1 to M3, on a frame of `measures.reality` or a recorded one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Claims on the alternatives: static arrays, the device, no descriptors, temporary, two levels."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`Verdict`, and how the findings of several traces become one. Draws nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Claims on the victim order (T10): what evicting the least recently allocated costs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ typed is in ``arguments.typed``. Exit status: 0 done, 1 failed, 2 bad usage or i
 of a sweep failed, 130 interrupted. Data goes to stdout, all else to stderr.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

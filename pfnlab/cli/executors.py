@@ -1,7 +1,5 @@
 """Where a command replays: threads, processes or a dask cluster; flags and what they stand for."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager

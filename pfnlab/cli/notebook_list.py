@@ -1,7 +1,5 @@
 """``pfnlab notebook list``: the notebooks, and what each asks."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

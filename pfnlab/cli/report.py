@@ -1,7 +1,5 @@
 """``pfnlab report [FOLDER]``: results as one HTML file that opens without a network."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """``pfnlab trace capture -o OUT -- COMMAND``: run a program, keep what it touches as a trace."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

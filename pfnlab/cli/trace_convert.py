@@ -1,7 +1,5 @@
 """``pfnlab trace convert IN OUT``: a foreign trace becomes a native one, in bounded memory."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

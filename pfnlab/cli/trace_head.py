@@ -1,7 +1,5 @@
 """``pfnlab trace head FILE``: the first events of a trace."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """`replay`: check everything, choose the fastest exact kernel, run it, name the counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from pfnlab.engine.feeding import drive

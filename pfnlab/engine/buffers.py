@@ -4,8 +4,6 @@ Touching a fresh table of 1 GiB for the first time takes seconds, because the ke
 zeroes its pages one by one; clearing one that was used takes hundredths of that.
 """
 
-from __future__ import annotations
-
 import threading
 from math import prod
 from typing import Any

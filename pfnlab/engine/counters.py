@@ -1,7 +1,5 @@
 """From what a fast kernel counted to the counters of DESIGN 5, where a chunk is one granule."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

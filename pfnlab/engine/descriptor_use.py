@@ -1,7 +1,5 @@
 """One pass over a trace for all schemes that evict nothing: splits, live pins, first touches."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Event codes of a trace: what each event does, with every PUT settled once, not at each replay."""
 
-from __future__ import annotations
-
 import threading
 from weakref import WeakKeyDictionary
 

@@ -1,7 +1,5 @@
 """The events of a trace, handed to one or several runs in pieces that the clock has sized."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol

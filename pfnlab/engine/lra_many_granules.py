@@ -1,7 +1,5 @@
 """LRA where a chunk has several granules, for lookups: `pfnlab.kernels.lra.many_granules`."""
 
-from __future__ import annotations
-
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.counters import has_ptes, log2
 from pfnlab.engine.result import Result

@@ -1,7 +1,5 @@
 """LRA where a chunk is one granule, for lookups: `pfnlab.kernels.lra.one_granule`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

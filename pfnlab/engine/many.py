@@ -5,8 +5,6 @@ one granule; points fed with the runs of the trace, which are found once; single
 that is read while it is replayed is read once for as many points as memory has tables for.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence

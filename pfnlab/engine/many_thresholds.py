@@ -1,7 +1,5 @@
 """Many thresholds in one pass: `pfnlab.kernels.lra.thresholds` for LRA, stack distances for LRU."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The full mechanism: any events, sizes and list-like victim orders, a user's own among them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which run replays a configuration fastest, and still exactly."""
 
-from __future__ import annotations
-
 from pfnlab.engine.counters import fits_dense, lookups_only
 from pfnlab.engine.feeding import Run
 from pfnlab.engine.lra_many_granules import Chunked

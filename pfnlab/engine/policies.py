@@ -1,7 +1,5 @@
 """The other victim orders where a chunk is one granule, for lookups: a kernel file for each."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`Result`: every counter of one replay by its name in DESIGN 5, and what follows from them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 from pfnlab.params import Params

@@ -6,8 +6,6 @@ miniature simulations, ATC 2017), but that of each N neighbours one is drawn: ch
 other are alike, so the estimates vary less than if each were drawn by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The key under which the random policy draws its victims, one for each seed."""
 
-from __future__ import annotations
-
 from hashlib import sha256
 
 

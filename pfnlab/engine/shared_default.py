@@ -1,7 +1,5 @@
 """A vmemmap whose unpopulated pages all map one read-only default page: lookups never fault."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """`steps`: the mechanism fed one event at a time, and what it holds after each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

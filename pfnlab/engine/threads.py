@@ -1,7 +1,5 @@
 """Jobs on threads: results as they are finished, and a stop that loses none of them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

@@ -1,7 +1,5 @@
 """`timeline`: a replay watched as it goes: what it counts by and by, and what is resident where."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Pictures of atomic contexts: what is illegal, and what each remedy costs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

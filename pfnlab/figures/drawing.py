@@ -1,7 +1,5 @@
 """What all pictures share: empty axes, axes of bytes, labels, legends, and files."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The explorer's four pictures of one configuration, still for a paper or live under sliders."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any, NamedTuple, cast
 

@@ -1,7 +1,5 @@
 """A trace's heat map: where it touches, and when."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure

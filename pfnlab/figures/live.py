@@ -1,7 +1,5 @@
 """A picture that is drawn again and again: what moves is painted over what stays."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple

@@ -5,8 +5,6 @@ one (the model of Stone, Szafir and Setlur 2014 for marks of a third of a degree
 and for eyes without green cones (Machado et al. 2009); tests measure both, in every figure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from math import log2
 from typing import Any, NamedTuple

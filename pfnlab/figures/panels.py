@@ -3,8 +3,6 @@
 Limits move in steps, so that a slider seldom changes them: only then the background is drawn anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any, TypeVar
 

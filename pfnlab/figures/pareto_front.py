@@ -1,7 +1,5 @@
 """The front of DRAM against time, over every point of the grid that it was chosen from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

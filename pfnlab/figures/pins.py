@@ -1,7 +1,5 @@
 """Pictures of pins: what they keep from eviction, how large DRAM gets, what eviction destroys."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Who wins where: the fastest scheme on each region and workload, by what it must keep."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """What a machine did, beside what was predicted: counts, time, and what touches cost others."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Pictures of sweeps: one parameter against counts. Computes no verdict and opens no window."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter

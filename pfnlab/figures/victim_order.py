@@ -1,7 +1,5 @@
 """Pictures of victim orders: what LRA loses to the others, and theory over simulation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Points of a grid that no other beats in both DRAM and time, and the knee among them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -5,8 +5,6 @@ zeroing, a chunk of many pages the call and its flush once and each page's unmap
 measured in turn, again and again, so that a disturbance falls on all alike, and is seen.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import time

@@ -1,7 +1,5 @@
 """What a twin needs of this machine: said before anything is reserved."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

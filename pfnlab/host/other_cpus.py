@@ -1,7 +1,5 @@
 """Threads of this process on other CPUs, which its shootdowns interrupt, and those interrupts."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import threading

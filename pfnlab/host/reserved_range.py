@@ -1,7 +1,5 @@
 """A reserved range of this process, as large as a vmemmap, that the kernel populates on demand."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

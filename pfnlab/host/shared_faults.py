@@ -6,8 +6,6 @@ Two CPUs that fault on one page both take the fault; one of them finds the page 
 own back. DESIGN 5 does not model that loser; this measures how often there is one.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import sys

@@ -3,8 +3,6 @@
 Everything is read from ``/proc`` and ``/sys``; what is not there is unknown, and why is said.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -6,8 +6,6 @@ Two threads share an address space, each on a CPU of its own; one spins, the oth
 a fresh range and unmaps them again. ``/proc/interrupts`` tells how many shootdown interrupts came.
 """
 
-from __future__ import annotations
-
 import csv
 import mmap
 import os

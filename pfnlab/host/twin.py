@@ -5,8 +5,6 @@ populate, ``madvise(MADV_DONTNEED)`` the eviction, ``mlock2`` the pin. Its shoot
 CPUs that run this process; that of a kernel range reaches all.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -6,8 +6,6 @@ Without traces it takes the workloads below; each is run under every combination
 thresholds, ways to evict and neighbours. Exit status 1 if any run differs.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Time predicted by costs against time that a twin took, on traces they were not fitted on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import product
 from statistics import median

@@ -4,8 +4,6 @@ One machine instruction each, which numba gives no other way to. With the JIT of
 Python.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]

@@ -1,7 +1,5 @@
 """How pfnlab compiles: one decorator, so that the compiler's flags live in one place."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path

@@ -7,8 +7,6 @@ bitmaps have a bit for every area, and the tables of pages start empty
 (`pfnlab.kernels.page_counts`).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

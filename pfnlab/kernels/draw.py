@@ -13,8 +13,6 @@ that `ranks` and `draws` set up; the column's dtype holds every pfn. Interpreted
 warns unless ``np.errstate(over="ignore")`` holds.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

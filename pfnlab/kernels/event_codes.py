@@ -6,8 +6,6 @@ found out once a trace, and a replay needs no table of pages with live pins.
 Preconditions: ops are LOOKUP, GET or PUT, and the table is one of `pfnlab.kernels.page_counts`.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

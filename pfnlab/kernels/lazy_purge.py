@@ -15,8 +15,6 @@ into `limit - purge_above` and into `mapped_limit`; links and tables start
 as `pfnlab.engine.lazy_purge` makes them.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -5,8 +5,6 @@ long and have `depth` calls more than are submitted; those of `Events` have a pl
 of the halves.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

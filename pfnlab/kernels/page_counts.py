@@ -4,8 +4,6 @@ Preconditions: a table has a power of two of places, at most half of them taken,
 start FREE and all of its counts 0.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

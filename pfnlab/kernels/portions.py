@@ -4,8 +4,6 @@ Precondition: ``words[places[i]]`` exists for every place of every portion, and 
 portion ascend; ``first`` and ``last`` are the outermost bits of each portion.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

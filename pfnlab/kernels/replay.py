@@ -10,8 +10,6 @@ tables of `State` are as large as `Layout` and its policy say, and fewer than 2*
 once.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

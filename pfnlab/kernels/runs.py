@@ -8,8 +8,6 @@ Preconditions: no pfn is below `first_pfn`, the outputs are as long as the input
 dtype, and `ends` are fewer than its dtype holds. The outputs of `coarsen` may be its inputs.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

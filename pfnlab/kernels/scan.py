@@ -6,8 +6,6 @@ line is matched against each pattern in turn; the first that fits fills the line
 Preconditions: operations are well formed, their columns lie in `Lines.numbers`.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the mechanism works on: sizes that stay, tables that change, places of the counts."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

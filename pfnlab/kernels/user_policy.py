@@ -4,8 +4,6 @@ They are checked for their indices (``boundscheck``), whatever the rest of the c
 in one must not write into other tables.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple

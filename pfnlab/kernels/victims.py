@@ -9,8 +9,6 @@ each at run time it took 7 % longer a fault), and RANDOM to SIEVE for another bu
 `own` is None unless the order is the user's.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Notebooks without a browser: their parameters, and runs by papermill, several at once."""
 
-from __future__ import annotations
-
 import ast
 import json
 import logging

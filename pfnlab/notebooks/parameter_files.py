@@ -6,8 +6,6 @@ otherwise than it looks (``010`` is 8, ``1:30`` is 90) or would drop in silence 
 twice) is refused.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What a source's text stands for: a workload, a trace file, or the story of 00_model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The names are those of a notebook's parameters cell, so a parameter file, the co
 notebook say the same thing the same way.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator, Mapping

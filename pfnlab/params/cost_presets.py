@@ -1,7 +1,5 @@
 """Cost presets: every figure with its source and how far it can be trusted. Data, no logic."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

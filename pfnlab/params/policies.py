@@ -1,7 +1,5 @@
 """`Policy`: a victim order of your own, in plain Python functions that run compiled."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Mapping

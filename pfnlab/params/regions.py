@@ -1,7 +1,5 @@
 """`region`: devices that engineers have, as `Params` and costs; each figure with its source."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Sizes as people write them: ``parse_bytes("64MiB")`` and its inverse ``format_bytes``."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from operator import index

@@ -1,7 +1,5 @@
 """Cost presets of the user's own machines: a JSON file each, written by ``pfnlab calibrate``."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -5,8 +5,6 @@ A grid (`axes`) is cut into jobs that share a region and a pass (`cutting`); eac
 Rows arrive in any order, are kept (`store`) and laid into a table by the place of their point.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

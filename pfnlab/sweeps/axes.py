@@ -1,7 +1,5 @@
 """Axes to points: the pure grid, checked whole before anything is replayed, walked lazily."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass

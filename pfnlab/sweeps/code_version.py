@@ -1,7 +1,5 @@
 """Version of the code that counts: rows of one version never stand for rows of another."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import lru_cache
 from pathlib import Path

@@ -5,8 +5,6 @@ job it was. Suspects run alone, one after another. One that dies alone is halved
 run alone, until single points are left: what dies then is named, and everything else completes.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import time

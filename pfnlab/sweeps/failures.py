@@ -1,7 +1,5 @@
 """How a sweep ends that did not do all its points: what is finished comes with the error."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a sweep would take, from passes over the first events of its source: nothing is kept."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing

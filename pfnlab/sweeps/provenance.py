@@ -1,7 +1,5 @@
 """What a sweep was asked for, in a parameter file's names: with it a frame can be made again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

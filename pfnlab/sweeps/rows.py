@@ -1,7 +1,5 @@
 """Rows of a sweep: a point and its result by name, a table of them, and times on top."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any

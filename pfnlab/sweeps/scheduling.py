@@ -1,7 +1,5 @@
 """The points that are left to jobs: what shares a pass stays whole, small work is bundled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 

@@ -5,8 +5,6 @@ behind: the text is temporary, the trace is there whole or not at all, and no pr
 error or Ctrl-C.
 """
 
-from __future__ import annotations
-
 import heapq
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Distinct granules of a trace that is seen piece by piece, in bounded memory."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

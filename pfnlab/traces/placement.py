@@ -4,8 +4,6 @@ A trace is cut into areas of 128 MiB (one x86-64 section, one 2 MiB window of vm
 happens to the areas, pages of one area stay together, so chunks up to 2 MiB keep their meaning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Make the next items in a background thread while the last one is used."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from queue import SimpleQueue

@@ -1,7 +1,5 @@
 """Block requests to events (DESIGN 4): GETs from the submitter, then PUTs from its completion."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Advice against brute force over its whole grid, knees by plain geometry, and refusals."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

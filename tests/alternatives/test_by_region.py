@@ -1,7 +1,5 @@
 """Who wins on which region: winners by brute force, T14 either way, sources that do not fit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The schemes of DESIGN 7 against a plain reference, a real kernel and the engine's own replays."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import asdict

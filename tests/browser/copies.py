@@ -1,7 +1,5 @@
 """Copies of the notebooks in a folder of their own, without outputs, with other parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A JupyterLab of its own on loopback: nothing of the user's settings, nothing from the network."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

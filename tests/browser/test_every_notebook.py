@@ -1,7 +1,5 @@
 """Every notebook in a real JupyterLab: it runs, shows its pictures, and follows its controls."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from tests.browser.conftest import FOUND_IN

@@ -1,7 +1,5 @@
 """The explorer by keyboard alone: each control, its text box, and what the pictures make of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

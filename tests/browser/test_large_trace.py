@@ -1,7 +1,5 @@
 """The explorer on a million events: a sample at once, then exactly, and never a backlog."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

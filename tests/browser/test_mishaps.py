@@ -1,7 +1,5 @@
 """What goes wrong around a notebook: each says what happened, and recovers."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The player of 00_model: scrubbed, stepped and played by keys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from tests.browser.driving import STATUS, Notebook

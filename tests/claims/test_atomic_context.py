@@ -1,7 +1,5 @@
 """Atomic callers: remedies against plain Python, the smallest reserve against brute force."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from typing import Any
 

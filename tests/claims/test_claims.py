@@ -1,7 +1,5 @@
 """Verdicts of claims on frames made to hold, to fail, and to leave them open."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Pins of every length against plain Python, and what they leave to evict against (1-q)^n."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The machine beside the simulator: frames, claims on them, and where nothing can run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

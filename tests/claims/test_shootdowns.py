@@ -1,7 +1,5 @@
 """Shootdowns: prices against single replays, the best batch's anchors, claims that can fail."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What larger granules trade (T9), on frames made by hand and on a thousand random pages."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

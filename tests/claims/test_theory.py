@@ -1,7 +1,5 @@
 """Closed forms against sums over all subsets and orders, a Markov chain, and published figures."""
 
-from __future__ import annotations
-
 import json
 import math
 import random

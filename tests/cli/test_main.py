@@ -1,7 +1,5 @@
 """The command line: exit statuses, errors in a line, quiet pipes, Ctrl-C, and what is imported."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os

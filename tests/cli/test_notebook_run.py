@@ -1,7 +1,5 @@
 """`pfnlab notebook`: strict parameters, several at once, and the same frames by three ways."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

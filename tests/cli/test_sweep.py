@@ -1,7 +1,5 @@
 """`pfnlab replay` and `pfnlab sweep`: flags, files, frames made again, and how each can end."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """``pfnlab schemes``, ``advise``, ``compare`` and ``report``: tables, refusals, exit statuses."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

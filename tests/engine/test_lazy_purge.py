@@ -1,7 +1,5 @@
 """The lazy purge against a plain reference, the batch it is, anchors and refusals."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from typing import Any

@@ -1,7 +1,5 @@
 """The fast path for lookups in chunks of granules: every counter equal to the reference's."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every fast path gives the very counters of the plain replay: alone, in pieces and in sweeps."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

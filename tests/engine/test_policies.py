@@ -1,7 +1,5 @@
 """The victim orders' kernels against plain references, published counts and RANDOM's law."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise

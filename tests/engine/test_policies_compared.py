@@ -1,7 +1,5 @@
 """Orders side by side: traces as lookups, the replay beside theory, and what LRA loses (T10)."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The compiled mechanism against the reference, the laws, the anchors and the refusals."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import replace

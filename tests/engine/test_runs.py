@@ -1,7 +1,5 @@
 """Runs of accesses to one granule, against itertools."""
 
-from __future__ import annotations
-
 from itertools import accumulate, groupby
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The mechanism event by event, against the replay of the whole and a few lists of Python."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

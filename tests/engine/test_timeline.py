@@ -1,7 +1,5 @@
 """A replay that is watched counts what a replay does; a sample tells about as much."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """The portrait of a trace against plain counting, streamed and in memory."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every public figure at the notebooks' defaults, and with frames that are unlike them."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A live picture looks like the same figure drawn whole, whatever moved before."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from typing import Any
 

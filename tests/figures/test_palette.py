@@ -1,7 +1,5 @@
 """Colours: one for one thing, and told apart by eyes without green cones."""
 
-from __future__ import annotations
-
 import re
 from itertools import combinations, pairwise
 from pathlib import Path

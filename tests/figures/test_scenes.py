@@ -1,7 +1,5 @@
 """The scenes of a stepped trace: what is drawn and said, and the player that shows them."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import re

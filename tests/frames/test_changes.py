@@ -1,7 +1,5 @@
 """What differs between two frames: held against multisets of rows, then one planted change each."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from typing import Any

@@ -1,7 +1,5 @@
 """Calibration: planted costs come back, noise is refused, presets are used like others."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

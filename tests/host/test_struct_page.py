@@ -1,7 +1,5 @@
 """What a host pays: kernels old and new as trees of files, and the one that runs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

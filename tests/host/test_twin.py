@@ -1,7 +1,5 @@
 """The twin against the reference: the kernel faults, keeps and unmaps what DESIGN 5 says."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

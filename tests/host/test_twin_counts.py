@@ -1,7 +1,5 @@
 """The table of many twins beside the simulator: rows, refusals, and that a difference is seen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -3,8 +3,6 @@
 Where the JIT is off these run the kernels interpreted, and so draw less.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

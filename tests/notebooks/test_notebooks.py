@@ -1,7 +1,5 @@
 """Notebooks as committed and under papermill; the claims, figures and sliders they use."""
 
-from __future__ import annotations
-
 import ast
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The report: self-contained, everything escaped, nothing left out in silence."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

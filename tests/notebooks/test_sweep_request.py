@@ -1,7 +1,5 @@
 """What is asked for by names: sources by text, parameter files, and requests that come back."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

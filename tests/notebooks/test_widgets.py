@@ -1,7 +1,5 @@
 """Controls from the vocabulary, pictures that follow them, and answers that come in time."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

@@ -1,7 +1,5 @@
 """Sizes, the vocabulary and the geometry: round trips, defaults, refusals."""
 
-from __future__ import annotations
-
 import dataclasses
 import pickle
 import re

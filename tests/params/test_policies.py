@@ -1,7 +1,5 @@
 """A user's own victim order: the documented one is lra, and nonsense is refused, not run."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import runpy

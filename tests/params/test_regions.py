@@ -1,7 +1,5 @@
 """Region presets against sizes worked out by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 import pfnlab

@@ -1,7 +1,5 @@
 """Sweeps on dask.distributed: a cluster of two processes, and one started by its own commands."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

@@ -1,7 +1,5 @@
 """Sweeps on any executor: the rows of a single thread, and workers that die on the way."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import re

@@ -1,7 +1,5 @@
 """A store of finished points: resumed bit for bit, be it killed, full, damaged or deleted."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """Sweeps and costs: the pure grid, rows against single replays, interruption, frames on disk."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

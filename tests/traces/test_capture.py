@@ -1,7 +1,5 @@
 """Recording real programs: what comes out, what is said, and that nothing stays behind."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

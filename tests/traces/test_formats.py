@@ -1,7 +1,5 @@
 """Foreign traces: each reader against a plain reference, bad files, every compression."""
 
-from __future__ import annotations
-
 import gzip
 import lzma
 import struct

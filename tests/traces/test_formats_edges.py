@@ -1,7 +1,5 @@
 """Foreign files at their edges: compressed in parts, too large, a full disk, an interruption."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import lzma

@@ -1,7 +1,5 @@
 """strace and ftrace texts: against the regular expressions of ``data/capture_events.py``."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Fixtures: ``perf_*.txt``, ``lackey.txt``, ``damon.txt`` and ``damo.txt`` are wha
 cut, names of programs replaced. ``blkparse.txt`` is what blkparse wrote of records made by hand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise

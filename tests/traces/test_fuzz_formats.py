@@ -1,7 +1,5 @@
 """Every format against damaged files: some each time, and all that ever broke a reader."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

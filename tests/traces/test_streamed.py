@@ -1,7 +1,5 @@
 """Traces larger than memory: the same counters from a file, and what becomes of it on the way."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

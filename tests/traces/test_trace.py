@@ -1,7 +1,5 @@
 """Traces: columns, requests, placements, native files; what is refused and what is never left."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

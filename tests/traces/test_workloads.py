@@ -1,7 +1,5 @@
 """Workloads: the same events everywhere, the distributions they claim, and their protocols."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

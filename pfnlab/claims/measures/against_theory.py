@@ -5,8 +5,6 @@ zipf workload, rank by rank, are the items that theory speaks of. A first quarte
 is replayed, not counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Callers that can't sleep (T11): how often they would fault, and what each remedy changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a reclaim pass could unmap: chunks without a live pin, replayed, beside (1-q)^n (T13)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A region small enough to look at, a story of events for it, and any trace cut down to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -6,8 +6,6 @@ records in ``agreement.csv`` and ``predicted_times.csv`` what the verdicts of th
 on: many more runs than a notebook has time for.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ from the counts. Its accesses look up and everybody may sleep: what pins and ato
 is not asked here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Victim orders side by side: any trace as lookups that every order can replay."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Evicting the k oldest at once: what it does to misses, what it saves, and the best k."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

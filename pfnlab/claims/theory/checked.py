@@ -1,7 +1,5 @@
 """Arguments of the closed forms, checked once, each error naming its field."""
 
-from __future__ import annotations
-
 import math
 from numbers import Real as RealNumber
 from operator import index

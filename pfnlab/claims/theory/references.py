@@ -1,7 +1,5 @@
 """Miss ratios of FIFO (= lra), RANDOM, LRU and the static optimum under independent references."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

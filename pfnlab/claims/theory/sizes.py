@@ -1,7 +1,5 @@
 """How many granules sparse access touches, when a chunk can be evicted, when vmalloc flushes."""
 
-from __future__ import annotations
-
 import math
 
 from pfnlab.claims.theory.checked import real, whole

@@ -1,7 +1,5 @@
 """One event of a stepped trace as a scene: CPUs, vmemmap, victim order, and what came of it."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from typing import Any

@@ -4,8 +4,6 @@ Artists are added as they are: `Axes.add_patch` and `Axes.plot` also keep data l
 asks for here, and take half of the time of a picture with that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

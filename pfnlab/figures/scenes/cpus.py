@@ -1,7 +1,5 @@
 """The CPUs of a scene: who asks, in which context, and whom a shootdown interrupts."""
 
-from __future__ import annotations
-
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK

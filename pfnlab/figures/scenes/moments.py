@@ -1,7 +1,5 @@
 """What each event of a stepped trace changed: what a picture of it shows and a sentence says."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

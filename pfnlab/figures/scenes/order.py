@@ -1,7 +1,5 @@
 """The victim order of a scene, before and after the event, and what moved in it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from matplotlib.axes import Axes

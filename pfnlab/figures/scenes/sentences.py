@@ -1,7 +1,5 @@
 """One sentence for each event: what happened, and why."""
 
-from __future__ import annotations
-
 from pfnlab.figures.scenes.moments import Moment, Setting
 
 _ASKS = {

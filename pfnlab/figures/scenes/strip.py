@@ -1,7 +1,5 @@
 """The strip below a scene: all events by what they did, where we are, and the counters."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The vmemmap of a scene: granules by chunk, what is resident, and what happens to it."""
 
-from __future__ import annotations
-
 from matplotlib.axes import Axes
 
 from pfnlab.figures.palette import GREY, ILLEGAL, INK, PIN

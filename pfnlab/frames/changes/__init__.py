@@ -1,7 +1,5 @@
 """`changes`: what differs between two frames, whatever the order of their rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The cells of paired rows that differ: counts, times that do not follow, figures beyond noise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

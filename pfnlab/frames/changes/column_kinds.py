@@ -1,7 +1,5 @@
 """What a column of a frame is: what names a row, a count, a time that follows, or measured."""
 
-from __future__ import annotations
-
 import re
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Which row of one frame belongs to which of another, whatever their order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

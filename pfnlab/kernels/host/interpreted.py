@@ -1,7 +1,5 @@
 """Kernels as plain Python: for a machine without a compiler, and to see that both do the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType

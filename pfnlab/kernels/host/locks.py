@@ -4,8 +4,6 @@ Preconditions: codes are those of `pfnlab.kernels.event_codes`; the table has ro
 chunks.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

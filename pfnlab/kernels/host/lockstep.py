@@ -1,7 +1,5 @@
 """Threads that touch the same fresh pages, each waiting for the others at every page."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -8,8 +8,6 @@ Preconditions: tables have a row for every chunk that the trace touches, and wer
 so that no fault is theirs.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

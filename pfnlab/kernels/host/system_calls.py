@@ -3,8 +3,6 @@
 Each returns what the C function returns. The caller has checked that it runs on Linux.
 """
 
-from __future__ import annotations
-
 import ctypes
 from typing import Any
 

@@ -7,8 +7,6 @@ Preconditions, checked by `pfnlab.host.twin`: those of `pfnlab.kernels.replay` a
 `pfnlab.kernels.host.reserved`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

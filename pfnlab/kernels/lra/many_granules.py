@@ -14,8 +14,6 @@ threshold, and the arrays of `State` come from `state`. No pins, no atomic calle
 chunk and 2 MiB window.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@
 `count_populated` settles the two counts that a replay leaves open.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -17,8 +17,6 @@ power of two of at least C elements, `missed` is as long as the longest piece if
 faults + C + k never pass what `gone` can hold: `renumber` starts over below that.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -15,8 +15,6 @@ Preconditions: `faults` starts at 1, all else zeroed; `gone` has a row for every
 starts over below that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -14,8 +14,6 @@ Chunks count from 1 and slots from 64 here: row 0 of either table takes stores t
     State.counts    int64    N_COUNTS              0
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -16,8 +16,6 @@ The log is at least 4 times the limit, so that squeezing the dead stamps out of 
 one step an access.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

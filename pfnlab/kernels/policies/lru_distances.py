@@ -20,8 +20,6 @@ A threshold of C chunks, batch 1, has ``TOUCHED + sum(distances[C + 1:])`` fault
 ``min(C, TOUCHED)`` evictions, and ``sum(min(C, n) * fills[n])`` as its resident sum.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -22,8 +22,6 @@ Preconditions: ``batch_chunks`` is 1; `look_ahead` was given all events, the las
 before `replay` is given the first piece. `look_ahead` counts all COLD_FAULTS.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

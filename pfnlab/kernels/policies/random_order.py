@@ -9,8 +9,6 @@ The draws are a function of the seed and their number, the same on every machine
     State.counts    int64    N_COUNTS      0
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

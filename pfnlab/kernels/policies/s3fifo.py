@@ -28,8 +28,6 @@ Where the paper and its authors' simulator differ, `paper` says which rules hold
 Precondition: ``batch_chunks`` is 1. Chunks count from 1 here.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

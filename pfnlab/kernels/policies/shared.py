@@ -9,8 +9,6 @@ Preconditions of every `replay`, checked by the caller: every pfn of the piece l
 and `state` was made for as many chunks as the region has and for the layout's limit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -21,8 +21,6 @@ arrival, which gives other counts.
     State.counts    int64    N_COUNTS                        0
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

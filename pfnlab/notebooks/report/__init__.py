@@ -4,8 +4,6 @@
 HTML, `page.html` is the page.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from importlib.resources import files

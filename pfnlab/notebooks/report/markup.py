@@ -1,7 +1,5 @@
 """HTML from values: whatever is no `Html` is text, and escaped."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from html import escape

@@ -1,7 +1,5 @@
 """Where the frames of a report come from, and the commands that make them again."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

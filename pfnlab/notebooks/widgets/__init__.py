@@ -1,7 +1,5 @@
 """Sliders from `Params` and `Costs` over pictures that follow them at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -3,8 +3,6 @@
 A number has a slider, a key press a step, and a text box that takes whatever the library takes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol

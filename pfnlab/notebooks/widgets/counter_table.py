@@ -1,7 +1,5 @@
 """The counters under the explorer's pictures, one setting beside another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from html import escape
 from typing import Any

@@ -1,7 +1,5 @@
 """All the sliders of the lab around four linked pictures of one configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape

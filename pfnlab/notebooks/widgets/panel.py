@@ -1,7 +1,5 @@
 """Controls above one picture that follows them: what every claim's notebook has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

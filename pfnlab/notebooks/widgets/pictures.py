@@ -1,7 +1,5 @@
 """Pictures in a notebook: PNGs in `ipywidgets.Image`, which also leave a still in saved output."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import ipywidgets

@@ -1,7 +1,5 @@
 """One question after another, the last one counts: a quick answer at once, the exact one later."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What of the explorer outlives it: a call that makes its pictures again, a frame and a PNG."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import fields

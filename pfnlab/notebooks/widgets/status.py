@@ -1,7 +1,5 @@
 """The two lines above pictures: how far they can be trusted, and what was refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape

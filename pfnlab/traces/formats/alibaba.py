@@ -3,8 +3,6 @@
 Layout: the repository of the traces, alibaba/block-traces.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pfnlab.traces.formats.patterns import Patterns

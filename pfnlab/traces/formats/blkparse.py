@@ -4,8 +4,6 @@ An issue (``D``) and its completion (``C``) make a request with its real complet
 actions, requests without a sector (flushes, discards, commands) and the summary are counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

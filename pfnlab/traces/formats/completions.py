@@ -1,7 +1,5 @@
 """Requests to events (DESIGN 4), as they stream by: equal to `Trace.from_requests` on the whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple

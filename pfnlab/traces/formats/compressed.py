@@ -1,7 +1,5 @@
 """Bytes of a file in blocks, decompressed on the way: plain, gzip, zstd and xz, told by content."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import lzma

@@ -6,8 +6,6 @@ often it was accessed, and in which order within the interval, is not told. Regi
 accesses are counted. Each further target lies 2**48 bytes beyond the one before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

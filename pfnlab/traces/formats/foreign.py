@@ -1,7 +1,5 @@
 """A foreign file to events: read in blocks, its requests completed, its devices placed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

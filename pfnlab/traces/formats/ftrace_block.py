@@ -6,8 +6,6 @@ requests of which one half is not in the text. Halves of one microsecond, the cl
 a nanosecond apart, in the order of the text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

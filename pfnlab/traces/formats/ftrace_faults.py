@@ -5,8 +5,6 @@ are those of the exception's entry, where interrupts are always off: they say no
 place where a page is looked up, and so are left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pfnlab.traces.formats import ftrace

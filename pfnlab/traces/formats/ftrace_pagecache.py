@@ -5,8 +5,6 @@ pages that leave without having entered in the text, and LRU events of pages tha
 the cache as far as the text tells (anonymous memory, mostly). Contexts are as recorded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -6,8 +6,6 @@ put the request back), a completion without an issue, an issue without a complet
 moves no data (flush, discard).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

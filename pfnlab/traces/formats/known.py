@@ -1,7 +1,5 @@
 """The formats there are: what each is called, how it is told from others, and who reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ touches, one an access, whether the page was touched just before or not. Instruc
 (``I``) and what valgrind says itself (``==pid==``) are counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pfnlab.traces.formats import runs

@@ -4,8 +4,6 @@ Times are ticks of 100 ns (Windows file time), offset and size bytes. A request 
 time and completed a response time later. Layout: SNIA IOTTA, MSR Cambridge.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ Fields are separated by commas, semicolons or blanks. A header names them; other
 over. Without one, `columns` must say what they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ Objects are numbers without a place, so that each stands for a page of its numbe
 about neighbours, and a chunk of several pages has no meaning. Each record is one lookup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -5,8 +5,6 @@ out and counted: pages that leave without having entered in the window, and LRU 
 are not in the cache as far as the window tells (anonymous memory, mostly).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

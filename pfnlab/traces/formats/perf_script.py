@@ -5,8 +5,6 @@ others count as other events. There is no context on the lines: what enters or i
 sleep, what leaves or completes can't.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

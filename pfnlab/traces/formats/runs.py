@@ -1,7 +1,5 @@
 """Runs of pages, page by page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ LBA counts sectors of 512 bytes within the application storage unit, size is byt
 time are optional, and not looked at. Layout: SPC trace file format 1.0.1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pfnlab.traces.formats.patterns import Patterns

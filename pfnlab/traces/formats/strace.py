@@ -7,8 +7,6 @@ else by their descriptors. Other calls, those that failed and those that are cut
 ``<unfinished ...>`` and ``resumed`` (several threads) are counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 

@@ -6,8 +6,6 @@ the end, which is not used: nobody says its unit. Commands that move no data are
 out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Words of matched lines, looked at once each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

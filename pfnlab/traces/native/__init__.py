@@ -1,7 +1,5 @@
 """Native trace files: Parquet, and a folder of ``.npy`` columns; both are read in pieces."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Files that must stay as they are while they are read."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Each family is one module; a new one is a `Spec` with a `name`, added to `WORKLOADS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import MappingProxyType

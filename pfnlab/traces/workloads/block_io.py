@@ -1,7 +1,5 @@
 """Block requests: references taken by the submitter, dropped by an atomic completion."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Large tensors streamed layer by layer, forward and backward: a training step on a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """GUP-fast: references taken with interrupts off, dropped later in either context."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

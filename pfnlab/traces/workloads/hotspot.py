@@ -1,7 +1,5 @@
 """A hot window that moves: a working set which eviction must follow."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count

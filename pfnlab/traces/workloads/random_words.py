@@ -5,8 +5,6 @@ thousand events begins a trace of a million. Everything here is integer arithmet
 so every machine draws the same. The hash is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 """
 
-from __future__ import annotations
-
 import hashlib
 from functools import lru_cache
 

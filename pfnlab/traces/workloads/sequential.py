@@ -1,7 +1,5 @@
 """Single random accesses between sequential runs: scans over a region that is also probed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count

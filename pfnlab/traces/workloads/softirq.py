@@ -1,7 +1,5 @@
 """Requests that softirq submits, and completions that look up pages nobody pinned."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

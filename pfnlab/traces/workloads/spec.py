@@ -1,7 +1,5 @@
 """`Spec`: what all workloads share. A frozen record that draws a `Trace` for any region."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

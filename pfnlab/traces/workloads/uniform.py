@@ -1,7 +1,5 @@
 """Uniformly random accesses: the case without any locality."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count

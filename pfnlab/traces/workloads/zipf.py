@@ -1,7 +1,5 @@
 """Zipf-popular pages, scattered over the region page by page or in hot areas."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count

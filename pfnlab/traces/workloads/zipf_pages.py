@@ -1,7 +1,5 @@
 """Zipf-popular pages: ranks drawn and scattered over a region, by compiled code or by numpy."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
