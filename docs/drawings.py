@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-WIDTH, LAYERS_WIDTH = 960, 700
+WIDTH, LAYERS_WIDTH = 1086, 560
 FONT = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'
 MONO = 'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace"'
 INK, QUIET, LINE = "#1b1f24", "#57606a", "#8c959f"
-#: From the ground up: what a layer is about, the module that begins it, and a colour.
+#: From the ground up: the room that begins a storey, what it is about, and a colour.
 STOREYS = (
-    ("errors", "ground", "#f0f1f3"),
-    ("calibrated", "what is described: parameters, traces, costs", "#dbe9f6"),
-    ("formats", "where events come from, and what a replay counted", "#d9efe0"),
-    ("engine", "what is replayed, once and many times", "#fdebc8"),
-    ("portrait", "what one question measures", "#f6ddd0"),
-    ("named", "what is asked for", "#eadff0"),
-    ("claims", "what is judged, drawn and shown", "#f8d9e3"),
+    ("kernels", "compiled loops, every error, Ctrl-C", "#f0f1f3"),
+    ("params", "what is configured and what it costs", "#dbe9f6"),
+    ("traces", "events, and tables of rows", "#d9efe0"),
+    ("engine", "one replay", "#fdebc8"),
+    ("sweeps", "many replays, pictures, this machine", "#f6ddd0"),
+    ("claims", "verdicts, and the alternatives", "#eadff0"),
+    ("notebooks", "what people use", "#f8d9e3"),
 )
 
 
@@ -38,40 +38,38 @@ class Box(NamedTuple):
 
 
 BOXES = (
-    Box("formats", "foreign files", 0, 0, 2),
-    Box("native", "trace files", 0, 1, 1),
-    Box("workloads", "synthetic", 0, 2, 2),
+    Box("traces.formats", "foreign files", 0, 0, 2),
+    Box("traces.native", "trace files", 0, 1, 2),
+    Box("traces.workloads", "synthetic", 0, 2, 2),
     Box("params", "Params", 0, 3, 1),
-    Box("trace", "Trace", 1, 1, 1),
-    Box("geometry", "Geometry", 1, 3, 1),
+    Box("traces.trace", "Trace", 1, 1, 2),
+    Box("params.geometry", "Geometry", 1, 3, 1),
     Box("kernels", "numba loops", 2, 0, 0),
     Box("engine", "replay", 2, 1.5, 3),
-    Box("costs", "Costs", 2, 3, 1),
-    Box("reality", "calibration", 2, 4, 4),
-    Box("result", "Result", 3, 1.5, 2),
-    Box("grid", "sweep", 4, 0, 3),
-    Box("advice", "advise", 4, 1.5, 5),
-    Box("alternatives", "schemes", 4, 3, 3),
-    Box("claims", "Verdict", 5, 0.5, 6),
-    Box("figures", "Figure", 5, 2, 6),
-    Box("chapters", "notebooks", 6, 0, 6),
-    Box("report", "HTML report", 6, 1, 6),
-    Box("widgets", "sliders", 6, 2, 6),
+    Box("params.costs", "Costs", 2, 3, 1),
+    Box("host", "calibration", 2, 4, 4),
+    Box("engine.result", "Result", 3, 1.5, 3),
+    Box("sweeps", "sweep", 4, 0, 4),
+    Box("frames", "frame", 4, 1, 2),
+    Box("alternatives", "schemes, advise", 4, 3, 5),
+    Box("claims", "Verdict", 5, 0.5, 5),
+    Box("figures", "Figure", 5, 2, 4),
+    Box("notebooks", "notebooks, report", 6, 1, 6),
+    Box("notebooks.widgets", "sliders", 6, 2, 6),
     Box("cli", "commands", 6, 3, 6),
 )
 #: What flows where; each is an import, in one direction or the other.
 ARROWS = (
-    ("formats", "trace"), ("native", "trace"), ("workloads", "trace"), ("params", "geometry"),
-    ("trace", "engine"), ("geometry", "engine"), ("kernels", "engine"), ("engine", "result"),
-    ("costs", "result"), ("reality", "costs"),
-    ("result", "grid"), ("result", "alternatives"), ("grid", "advice"), ("alternatives", "advice"),
-    ("advice", "figures"), ("alternatives", "figures"),
-    ("claims", "chapters"), ("claims", "report"), ("figures", "chapters"), ("figures", "report"),
-    ("figures", "widgets"), ("figures", "cli"),
+    ("traces.formats", "traces.trace"), ("traces.native", "traces.trace"),
+    ("traces.workloads", "traces.trace"), ("params", "params.geometry"),
+    ("traces.trace", "engine"), ("params.geometry", "engine"), ("kernels", "engine"),
+    ("engine", "engine.result"), ("params.costs", "engine.result"), ("host", "params.costs"),
+    ("engine.result", "sweeps"), ("engine.result", "alternatives"), ("sweeps", "frames"),
+    ("frames", "claims"), ("frames", "figures"), ("frames", "alternatives"),
+    ("claims", "notebooks"), ("figures", "notebooks"), ("figures", "notebooks.widgets"),
+    ("figures", "cli"), ("alternatives", "cli"),
 )  # fmt: skip
-#: What flows as a frame, between modules that know nothing of each other; dashed.
-FRAMES = (("grid", "claims"), ("grid", "figures"))
-BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 106, 46, 139, 78
+BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 136, 46, 155, 78
 
 
 def contract() -> list[list[str]]:
@@ -145,8 +143,6 @@ def flow() -> str:
         f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{QUIET}"/></marker></defs>'
     ]
     parts += [_arrow(places[start], places[end]) for start, end in ARROWS]
-    dashed = ' stroke-dasharray="5 4"'
-    parts += [_arrow(places[start], places[end], dashed) for start, end in FRAMES]
     parts += [part for box in BOXES for part in _box(box)]
     lowest = max(box.row for box in BOXES)
     return picture(parts, WIDTH, lowest * ROW + BOX_HEIGHT + 32, "How data flows through pfnlab")
@@ -165,7 +161,7 @@ def _box(box: Box) -> list[str]:
     ]
 
 
-def _arrow(start: Box, end: Box, more: str = "") -> str:
+def _arrow(start: Box, end: Box) -> str:
     (x, y), (to_x, to_y) = _corner(start), _corner(end)
     if start.column == end.column:  # up or down, from edge to edge
         down = to_y > y
@@ -176,7 +172,7 @@ def _arrow(start: Box, end: Box, more: str = "") -> str:
         x, y, to_x, to_y = x + BOX_WIDTH, y + BOX_HEIGHT / 2, to_x - 1, to_y + BOX_HEIGHT / 2
         bend = (to_x - x) / 2
         path = f"M{x:g} {y:g}C{x + bend:g} {y:g} {to_x - bend:g} {to_y:g} {to_x:g} {to_y:g}"
-    line = f'fill="none" stroke="{QUIET}" stroke-width="1.3" marker-end="url(#tip)"{more}'
+    line = f'fill="none" stroke="{QUIET}" stroke-width="1.3" marker-end="url(#tip)"'
     return f'<path d="{path}" {line}/>'
 
 
