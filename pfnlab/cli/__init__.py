@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import pfnlab
+from pfnlab.cli.output import say
 from pfnlab.errors import FileError, PfnlabError, near
 from pfnlab.interrupts import interrupts_kept
 
@@ -52,24 +53,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with interrupts_kept(), warnings.catch_warnings():
             # Where in the code a warning arose is nobody's concern here.
-            warnings.showwarning = lambda message, *_, **__: _say(str(message))
+            warnings.showwarning = lambda message, *_, **__: say(str(message))
             status: int = parsed.run(parsed)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except PfnlabError as error:
         if parsed.debug:
             raise
-        _say(str(error))
+        say(str(error))
         return FAILED if isinstance(error, FileError) else BAD_INPUT
     except Exception as error:
         if parsed.debug:
             raise
-        _say(f"{type(error).__name__}: {error} (--debug shows where)")
+        say(f"{type(error).__name__}: {error} (--debug shows where)")
         return FAILED
     return status
 
@@ -89,10 +90,6 @@ class _Parser(argparse.ArgumentParser):
 def _typed(words: Sequence[str]) -> str:
     """Return the command as it was typed, files by their names: folders are nobody's business."""
     return shlex.join(["pfnlab", *(word.rpartition("/")[2] or word for word in words)])
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"pfnlab: {text}\n")
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import TYPE_CHECKING
+
+from pfnlab.cli.flags import add_json
+from pfnlab.cli.output import print_json, print_lines, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,17 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the preset, for costs= and --costs")
     parser.add_argument("--force", action="store_true", help="replace a preset of that name")
     parser.add_argument(
-        "--trace",
-        action="append",
-        default=[],
-        metavar="FILE",
+        "--trace", action="append", default=[], metavar="FILE",
         help="validate on this trace (again for more; default: four workloads)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--no-validation", action="store_true", help="leave out the runs that check the preset"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be measured")
-    parser.add_argument("--json", action="store_true", help="print the constants as JSON")
+    add_json(parser, "print the constants as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,30 +39,29 @@ def run(arguments: argparse.Namespace) -> int:
     path = check_name(arguments.name, replace=arguments.force)
     traces = [load(trace, stream=False) for trace in arguments.trace] or None
     if arguments.dry_run:
-        for name, how in calibration.MEASURED.items():
-            sys.stdout.write(f"{name:14}{how}\n")
+        print_lines(f"{name:14}{how}" for name, how in calibration.MEASURED.items())
         times = calibration.REPEATS + 1
-        sys.stdout.write(f"each {times} times in turn, some 10 s; then {path} would be written\n")
+        print_lines([f"each {times} times in turn, some 10 s; then {path} would be written"])
         return 0
     found = calibration.calibrate()
     table = found.table()
     if arguments.json:
-        sys.stdout.write(json.dumps(table.to_dict("index")) + "\n")
+        print_json(table.to_dict("index"))
     else:
         spread = table["spread"].map("{:.1%}".format)
         shown = table.assign(ns=table["ns"].map("{:,.1f}".format), spread=spread)
-        sys.stdout.write(shown.to_string() + "\n")
+        print_lines([shown.to_string()])
     noise = found.noise()
     if noise:
         said = ", ".join(f"{name} {spread:.0%}" for name, spread in noise.items())
-        sys.stderr.write(
-            f"pfnlab: too noisy: the middle half of {calibration.REPEATS} repeats must lie within "
-            f"{calibration.MOST_SPREAD:.0%} of the median, and {said}; no preset was written\n"
+        say(
+            f"too noisy: the middle half of {calibration.REPEATS} repeats must lie within "
+            f"{calibration.MOST_SPREAD:.0%} of the median, and {said}; no preset was written"
         )
         return 1
     about = {"name": arguments.name, "host": found.host, "kernel": found.kernel, "date": found.date}
     write_preset(arguments.name, found.figures(), about, replace=arguments.force)
-    sys.stderr.write(f"pfnlab: wrote {path}\n")
+    say(f"wrote {path}")
     if not arguments.no_validation:
         frame = twin_times.validate(found.costs(arguments.name), traces)
         _show_errors(twin_times.errors(frame))
@@ -72,13 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show_errors(errors: pd.DataFrame) -> None:
-    """Show how far predictions are off, a line a trace."""
+    """Show how far predictions are off, one line per trace."""
     shares = {name: errors[name].map("{:.1%}".format) for name in ("median", "p90")}
     shown = errors.assign(runs=errors["runs"].astype(int), **shares)
-    sys.stdout.write("\nerror of predicted against measured time, on what was not fitted:\n")
-    sys.stdout.write(shown.to_string() + "\n")
+    print_lines(["", "error of predicted against measured time, on what was not fitted:"])
+    print_lines([shown.to_string()])
     every = errors.loc["all"]
     if every["median"] > GOOD_MEDIAN or every["p90"] > GOOD_P90:
-        sys.stdout.write(
-            f"more than {GOOD_MEDIAN:.0%} and {GOOD_P90:.0%}: take times by this preset with care\n"
-        )
+        limits = f"{GOOD_MEDIAN:.0%} and {GOOD_P90:.0%}"
+        print_lines([f"more than {limits}: take times by this preset with care"])

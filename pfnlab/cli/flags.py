@@ -1,20 +1,26 @@
-"""Flags that several commands share; those of the configuration come from `PARAMETERS`."""
+"""Flags that several commands share, each declared once, and what they stand for.
+
+Those of the configuration come from `PARAMETERS`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pfnlab.errors import ParameterError
 from pfnlab.params import PARAMETERS, Params
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from pfnlab.params.costs import Costs
+    from pfnlab.sweeps import Source
 
 _SEVERAL = "Several values are swept: 4KiB,64KiB names them, 64KiB..2MiB doubles."
+
+
+# --- The configuration ------------------------------------------------------------------------
 
 
 def add_params(parser: argparse.ArgumentParser, *, swept: bool = False) -> None:
@@ -39,13 +45,8 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def params_of(arguments: argparse.Namespace) -> Params:
-    """Return the configuration that the flags of `add_params` ask for."""
-    return Params(**given_of(arguments))
-
-
-def given_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields that were given, and no defaults."""
+def fields_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of `Params` that were given, and no defaults."""
     texts = {name: getattr(arguments, name) for name in PARAMETERS}
     return {name: PARAMETERS[name].read(t) for name, t in texts.items() if t is not None}
 
@@ -71,33 +72,164 @@ def _doubled(first: Any, last: Any, word: str) -> list[Any]:
     return found
 
 
-def add_costs(parser: argparse.ArgumentParser) -> None:
+def add_costs(parser: argparse.ArgumentParser, default: str = "hvo-8s") -> None:
     """Declare the cost preset."""
-    parser.add_argument("--costs", metavar="PRESET", help="what operations cost (hvo-8s)")
+    parser.add_argument("--costs", metavar="PRESET", help=f"what operations cost ({default})")
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Declare where a table goes."""
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the table as .parquet")
-    parser.add_argument("--json", action="store_true", help="print JSON, a list of rows")
+def add_names(parser: argparse.ArgumentParser, flag: str, help: str) -> None:
+    """Declare a flag that takes names with commas between them."""
+    parser.add_argument(flag, type=_names, default=None, metavar="A,B", help=help)
 
 
-def show(frame: pd.DataFrame, arguments: argparse.Namespace, columns: list[str]) -> None:
-    """Write the table where it was asked for: to a file, as JSON, or `columns` of it for people."""
-    import sys
-
-    from pfnlab.frames import readable, write_frame
-
-    if arguments.output:
-        sys.stderr.write(f"pfnlab: wrote {write_frame(frame, arguments.output)}\n")
-    if arguments.json:
-        sys.stdout.write(json.dumps(rows_of(frame)) + "\n")
-    elif not arguments.output:
-        sys.stdout.write(readable(frame[columns]).to_string() + "\n")
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be names with commas between them")
+    return names
 
 
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as JSON has them, numbers to the last bit; what is NA is null."""
-    present = frame.notna().to_dict("records")
-    rows = zip(frame.to_dict("records"), present, strict=True)
-    return [{str(n): v if there[n] else None for n, v in row.items()} for row, there in rows]
+# --- One source on one device -----------------------------------------------------------------
+
+
+class Setup(NamedTuple):
+    """One source on one device, with its costs."""
+
+    source: Source
+    params: Params
+    costs: Costs
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Declare the source."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a trace file, or a workload: zipf:alpha=0.5,seed=3"
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare the source, the flags of the configuration, ``--region`` and ``--costs``."""
+    add_source(parser)
+    parser.add_argument(
+        "--region",
+        metavar="NAME",
+        help="a known device: its size, pages, CPUs and latency, which flags overrule",
+    )
+    add_costs(parser, "the device's, else hvo-8s")
+    add_params(parser)
+
+
+def setup_of(arguments: argparse.Namespace) -> Setup:
+    """Return what the flags stand for; names are checked before a file is opened."""
+    from pfnlab.notebooks.sources import find_source
+    from pfnlab.params.costs import DEFAULT_PRESET, costs_of
+    from pfnlab.params.regions import region
+
+    fields, name = fields_of(arguments), getattr(arguments, "region", None)
+    if name is None:
+        params, costs = Params(**fields), costs_of(arguments.costs or DEFAULT_PRESET)
+    else:
+        device = region(name)
+        params, costs = device.params(**fields), device.costs(arguments.costs)
+    return Setup(find_source(arguments.source), params, costs)
+
+
+# --- Files of others --------------------------------------------------------------------------
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how a foreign trace file is read."""
+    parser.add_argument("--format", help="name of its format (default: told by its content)")
+    parser.add_argument(
+        "--io-depth", type=int, default=32, metavar="N",
+        help="a request without a completion time completes once N later ones were submitted (32)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--devices", default="apart", metavar="HOW",
+        help="apart (default), packed (touched areas of 128 MiB), or the name of one device",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-bad", type=int, default=0, metavar="N", help="bear N bad lines or records (0)"
+    )
+    parser.add_argument(
+        "--page-bytes", default="4KiB", metavar="SIZE", help="pages that addresses are cut into"
+    )
+    parser.add_argument("--columns", metavar="A,B", help="columns of a text without a header")
+
+
+def reading_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `pfnlab.load` that the flags stand for."""
+    names = ("format", "io_depth", "devices", "skip_bad", "page_bytes")
+    columns = arguments.columns.split(",") if arguments.columns else None
+    return {name: getattr(arguments, name) for name in names} | {"columns": columns}
+
+
+# --- Where results go -------------------------------------------------------------------------
+
+
+def add_output(parser: argparse.ArgumentParser, help: str) -> None:
+    """Declare the file of the result."""
+    parser.add_argument("-o", "--output", metavar="FILE", help=help)
+
+
+def add_json(parser: argparse.ArgumentParser, help: str) -> None:
+    """Declare ``--json``."""
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+# --- Where a sweep is replayed ----------------------------------------------------------------
+
+
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Declare how many replay at the same time, and where."""
+    parser.add_argument(
+        "-j", "--jobs", type=int, metavar="N", help="threads or processes (one for each CPU)"
+    )
+    parser.add_argument(
+        "--executor", default="threads", metavar="WHERE",
+        help="threads (default), processes, or dask:ADDRESS of a scheduler",
+    )  # fmt: skip
+
+
+class Workers(NamedTuple):
+    """The executor that `pfnlab.sweep` takes, and the number of jobs that it does at once."""
+
+    executor: Any
+    number: int
+
+
+@contextmanager
+def workers_of(arguments: argparse.Namespace) -> Iterator[Workers]:
+    """Give the workers that the flags stand for; a cluster is left at the end."""
+    import pfnlab
+    from pfnlab.notebooks.sweep_request import n_cpus
+
+    where, jobs = arguments.executor, arguments.jobs
+    if jobs is not None and jobs < 1:
+        raise ParameterError("jobs", jobs, "must be a number of threads or processes")
+    if where == "threads":
+        yield Workers(jobs or n_cpus(), jobs or n_cpus())
+    elif where == "processes":
+        yield Workers(pfnlab.processes(jobs or n_cpus()), jobs or n_cpus())
+    elif not where.startswith("dask:"):
+        raise ParameterError("executor", where, "must be threads, processes or dask:ADDRESS")
+    elif jobs is not None:
+        raise ParameterError("jobs", jobs, "must be left to the cluster")
+    else:
+        with _client(where) as client:
+            executor = client.get_executor(pure=False, retries=2)
+            yield Workers(executor, max(sum(client.ncores().values()), 1))
+
+
+def _client(where: str) -> Any:
+    """Return a client of the scheduler at an address."""
+    try:
+        from distributed import Client
+    except ImportError:
+        requirement = "needs dask.distributed: pip install 'pfnlab[dask]'"
+        raise ParameterError("executor", where, requirement) from None
+    connect: Any = Client  # distributed is annotated in part
+    try:
+        return connect(where.removeprefix("dask:"))
+    except (OSError, ValueError) as error:
+        raise ParameterError("executor", where, f"no scheduler answers there ({error})") from error

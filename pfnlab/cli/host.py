@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from pfnlab.cli import flags, output
 
 if TYPE_CHECKING:
     from pfnlab.host.struct_page import Host
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", default="/", metavar="FOLDER", help="where proc and sys are (default: /)"
     )
-    parser.add_argument("--json", action="store_true", help="print all as JSON")
+    flags.add_json(parser, "print all as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         table = json.loads(host.schemes().to_json(orient="records"))
         about = asdict(host) | {"descriptors_bytes": host.descriptors_bytes, "schemes": table}
-        sys.stdout.write(json.dumps(about, indent=1) + "\n")
-        return 0
-    sys.stdout.write("\n".join(_lines(host)) + "\n")
+        output.print_json(about, indent=1)
+    else:
+        output.print_lines(_lines(host))
     return 0
 
 

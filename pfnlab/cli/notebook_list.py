@@ -1,19 +1,17 @@
 """``pfnlab notebook list``: the notebooks, and what each asks."""
 
 import argparse
-import json
-import sys
+
+from pfnlab.cli import flags, output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON, with the parameters and their defaults"
-    )
+    flags.add_json(parser, "print JSON, with the parameters and their defaults")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line a notebook."""
+    """Print one line per notebook."""
     from pfnlab.notebooks import papermill_runs
 
     names = papermill_runs.known()
@@ -26,9 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
             }
             for n in names
         ]
-        sys.stdout.write(json.dumps(every) + "\n")
+        output.print_json(every)
         return 0
     width = max(map(len, names)) + 2
-    for name in names:
-        sys.stdout.write(f"{name:{width}}{papermill_runs.title_of(name)}\n")
+    output.print_lines(f"{name:{width}}{papermill_runs.title_of(name)}" for name in names)
     return 0

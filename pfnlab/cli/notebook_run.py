@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pfnlab.cli.output import say
 from pfnlab.errors import ParameterError, ParameterFileError, PfnlabError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = list(_jobs(arguments))
     for job in jobs:
         check_writable(job.output)
-    outcomes = execute_all(jobs, arguments.jobs, _say)
+    outcomes = execute_all(jobs, arguments.jobs, _report)
     return 1 if any(outcome.reason for outcome in outcomes) else 0
 
 
@@ -114,8 +114,8 @@ def _located(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _say(outcome: Outcome) -> None:
+def _report(outcome: Outcome) -> None:
     """Write a line for a run that ended."""
     job = outcome.job
     how = f"failed, {' '.join(outcome.reason.split())[:300]}" if outcome.reason else "done"
-    sys.stderr.write(f"pfnlab: {job.name}: {how}; {job.output}\n")
+    say(f"{job.name}: {how}; {job.output}")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.flags import add_costs, add_params, params_of
+from pfnlab.cli import flags, output
 
 if TYPE_CHECKING:
     from pfnlab.engine.result import Result
@@ -20,40 +18,26 @@ _LABEL = 13
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "source", metavar="SOURCE", help="a trace file, or a workload: zipf:alpha=0.5,seed=3"
-    )
-    add_params(parser)
-    add_costs(parser)
-    parser.add_argument("--json", action="store_true", help="print all as one JSON object")
+    flags.add_source(parser)
+    flags.add_params(parser)
+    flags.add_costs(parser)
+    flags.add_json(parser, "print all as one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay and print."""
-    params = params_of(arguments)
-    from tqdm import tqdm
-
     from pfnlab.engine import replay
-    from pfnlab.notebooks.sources import find_source
-    from pfnlab.params.costs import DEFAULT_PRESET, costs_of
 
-    costs = costs_of(arguments.costs or DEFAULT_PRESET)
-    trace = find_source(arguments.source).trace(params)
-    with tqdm(
-        total=len(trace), desc=trace.name, unit="event", unit_scale=True, disable=None
-    ) as bar:
-
-        def on_events(n_events: int) -> None:
-            bar.update(n_events)
-
-        result = replay(trace, params, on_events=on_events)
-    cost = result.cost(costs)
+    setup = flags.setup_of(arguments)
+    trace = setup.source.trace(setup.params)
+    with output.progress(trace.name, len(trace), "event") as on_events:
+        result = replay(trace, setup.params, on_events=on_events)
+    cost = result.cost(setup.costs)
     if arguments.json:
         about = {"source": trace.name, "evidence": trace.evidence, "n_events": len(trace)}
-        counted = about | params.as_dict() | result.counts() | cost.as_dict()
-        sys.stdout.write(json.dumps(counted) + "\n")
+        output.print_json(about | setup.params.as_dict() | result.counts() | cost.as_dict())
     else:
-        sys.stdout.write("\n".join(_lines(trace, result, cost)) + "\n")
+        output.print_lines(_lines(trace, result, cost))
     return 0
 
 

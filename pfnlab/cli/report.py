@@ -1,7 +1,8 @@
 """``pfnlab report [FOLDER]``: results as one HTML file that opens without a network."""
 
 import argparse
-import sys
+
+from pfnlab.cli.output import print_lines, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output and not arguments.output.endswith((".html", ".htm")):
         raise ParameterError("output", arguments.output, "must end in .html")
     path = write_report(arguments.path, arguments.output)
-    sys.stdout.write(f"{path}\n")
-    sys.stderr.write(f"pfnlab: wrote {path}, {short_bytes(path.stat().st_size)}\n")
+    print_lines([str(path)])
+    say(f"wrote {path}, {short_bytes(path.stat().st_size)}")
     return 0

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.devices import Asked, add_device, add_names, asked_of
-from pfnlab.cli.flags import rows_of
+from pfnlab.cli import flags, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,38 +19,35 @@ _WIDTH = 118
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_device(parser)
-    add_names(parser, "--names", "schemes to judge (default: all)")
-    kinds = ".parquet, or a picture as .png, .svg or .pdf"
-    parser.add_argument("-o", "--output", metavar="FILE", help=kinds)
-    parser.add_argument("--json", action="store_true", help="print JSON, a list of rows")
+    flags.add_device(parser)
+    flags.add_names(parser, "--names", "schemes to judge (default: all)")
+    flags.add_output(parser, ".parquet, or a picture as .png, .svg or .pdf")
+    flags.add_json(parser, "print JSON, a list of rows")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the schemes and print, write or draw them."""
     from pfnlab.alternatives import counted, side_by_side
     from pfnlab.alternatives.scheme import chosen_schemes
-    from pfnlab.cli.output import kind_of
 
     if arguments.output:
-        kind_of(arguments.output, "parquet")
+        output.kind_of(arguments.output, "parquet")
     chosen_schemes(arguments.names)
-    asked = asked_of(arguments)
-    trace = asked.source.trace(asked.params)
-    frame = side_by_side([counted(trace, asked.params, names=arguments.names)], asked.costs)
-    frame.insert(frame.columns.get_loc("scheme"), "costs", asked.costs.name)  # type: ignore[arg-type]
+    setup = flags.setup_of(arguments)
+    trace = setup.source.trace(setup.params)
+    frame = side_by_side([counted(trace, setup.params, names=arguments.names)], setup.costs)
+    frame.insert(frame.columns.get_loc("scheme"), "costs", setup.costs.name)  # type: ignore[arg-type]
     if arguments.output:
-        _keep(frame, arguments.output)
+        _save(frame, arguments.output)
     if arguments.json:
-        sys.stdout.write(json.dumps(rows_of(frame)) + "\n")
+        output.print_json(output.rows_of(frame))
     elif not arguments.output:
-        sys.stdout.write("\n".join(_lines(frame, asked)) + "\n")
+        output.print_lines(_lines(frame, setup))
     return 0
 
 
-def _keep(frame: pd.DataFrame, path: str) -> None:
+def _save(frame: pd.DataFrame, path: str) -> None:
     """Write the rows as Parquet, or draw them."""
-    from pfnlab.cli.output import save_picture
     from pfnlab.frames import write_frame
 
     if path.endswith(".parquet"):
@@ -61,16 +55,15 @@ def _keep(frame: pd.DataFrame, path: str) -> None:
     else:
         from pfnlab import figures
 
-        save_picture(figures.schemes(frame), path)
-    sys.stderr.write(f"pfnlab: wrote {path}\n")
+        output.save_picture(figures.schemes(frame), path)
+    output.say(f"wrote {path}")
 
 
-def _lines(frame: pd.DataFrame, asked: Asked) -> Iterator[str]:
+def _lines(frame: pd.DataFrame, setup: flags.Setup) -> Iterator[str]:
     from pfnlab.alternatives import PROPERTIES
-    from pfnlab.cli.tables import table_lines
     from pfnlab.params.units import format_bytes, short_bytes
 
-    params = asked.params
+    params = setup.params
     about = frame.iloc[0]
     sizes = ", ".join(
         f"{name} {format_bytes(getattr(params, f'{name}_bytes'))}"
@@ -78,11 +71,11 @@ def _lines(frame: pd.DataFrame, asked: Asked) -> Iterator[str]:
     )
     yield (
         f"{about['source']} ({about['evidence']}): {about['accesses']:,} accesses, "
-        f"region {short_bytes(params.region_bytes)}, {params.n_cpus} CPUs, costs {asked.costs.name}"
+        f"region {short_bytes(params.region_bytes)}, {params.n_cpus} CPUs, costs {setup.costs.name}"
     )
     yield f"demand schemes: {sizes}, batch {params.batch_chunks}"
     yield ""
-    yield from table_lines(frame[[*_DECIDE, *PROPERTIES]])
+    yield from output.table_lines(frame[[*_DECIDE, *PROPERTIES]])
     yield ""
     for note, rows in frame[frame["note"] != ""].groupby("note", sort=False):
         first, *others = wrap(f"{', '.join(rows['scheme'])}: {note}", _WIDTH)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pfnlab.cli import SOME_FAILED, executors, flags, sweep_flags
+from pfnlab.cli import SOME_FAILED, flags, output, sweep_flags
 from pfnlab.params import PARAMETERS
 
 if TYPE_CHECKING:
@@ -37,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sweep_flags.add_fields(parser)
     flags.add_costs(parser)
-    executors.add_executor(parser)
+    flags.add_executor(parser)
     parser.add_argument(
         "--store", metavar="FOLDER", help="keep each point as it is done, and go on from there"
     )
-    flags.add_output(parser)
+    flags.add_output(parser, "write the table as .parquet")
+    flags.add_json(parser, "print JSON, a list of rows")
     parser.add_argument(
         "--write-parameters", metavar="FILE", help="write every parameter as .yaml or .toml"
     )
@@ -63,17 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     before = frames.read_frame(arguments.frame) if arguments.frame else None
     arguments.output = request.out
-    with executors.executor_of(arguments) as where:
+    with flags.workers_of(arguments) as workers:
         request = request.opened()
         if arguments.frame:
             sweep_flags.check_digests(request, arguments.frame)
         if arguments.dry_run:
-            return _say_estimate(request, where.n_workers)
+            return _say_estimate(request, workers.number)
         if arguments.output:
             check_writable(arguments.output)
         if arguments.write_parameters:
             _write_parameters(request, arguments.write_parameters)
-        status, frame = _swept(request, where.executor, arguments)
+        status, frame = _swept(request, workers.executor, arguments)
     _show(frame, request, arguments)
     return status if before is None else max(status, _compare(frame, before, arguments.frame))
 
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _write_parameters(request: Request, path: str) -> None:
     from pfnlab.notebooks.parameter_files import write_parameters
 
-    sys.stderr.write(f"pfnlab: wrote {write_parameters(request.effective(), path)}\n")
+    output.say(f"wrote {write_parameters(request.effective(), path)}")
 
 
 def _say_estimate(request: Request, n_workers: int) -> int:
@@ -97,10 +97,9 @@ def _say_estimate(request: Request, n_workers: int) -> int:
     seconds, memory = sum(each.seconds for each in every), max(e.memory_bytes for e in every)
     points, passes = sum(each.n_points for each in every), sum(each.n_passes for each in every)
     sampled = sum(each.sampled_events for each in every)
-    sys.stdout.write(
-        f"{points:,} points of {', '.join(request.texts)} in {passes:,} passes: about "
-        f"{short_ns(seconds * 1e9)} and {short_bytes(memory)}, by a sample of {sampled:,} events\n"
-    )
+    sizes = f"{points:,} points of {', '.join(request.texts)} in {passes:,} passes"
+    takes = f"about {short_ns(seconds * 1e9)} and {short_bytes(memory)}"
+    output.print_lines([f"{sizes}: {takes}, by a sample of {sampled:,} events"])
     return 0
 
 
@@ -126,11 +125,11 @@ def _keep(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) 
 
     rows = f"{len(frame)} of {request.n_points * len(request.sources)} rows are finished"
     if arguments.output and len(frame):
-        sys.stderr.write(f"pfnlab: {rows}, in {write_frame(frame, arguments.output)}\n")
+        output.say(f"{rows}, in {write_frame(frame, arguments.output)}")
     elif arguments.store:
-        sys.stderr.write(f"pfnlab: {rows}, in {arguments.store}\n")
+        output.say(f"{rows}, in {arguments.store}")
     else:
-        sys.stderr.write(f"pfnlab: {rows}; -o or --store would have kept them\n")
+        output.say(f"{rows}; -o or --store would have kept them")
 
 
 def _say_failed(failure: PointError, request: Request) -> None:
@@ -142,7 +141,7 @@ def _say_failed(failure: PointError, request: Request) -> None:
             if name in PARAMETERS
         } | ({point.share: point.value} if point.share else {})
         where = ", ".join(f"{name}={value}" for name, value in values.items())
-        sys.stderr.write(f"pfnlab: failed: {where or 'the point'}: {point.reason}\n")
+        output.say(f"failed: {where or 'the point'}: {point.reason}")
 
 
 # --- What is shown ----------------------------------------------------------------------------
@@ -154,11 +153,11 @@ def _show(frame: pd.DataFrame, request: Request, arguments: argparse.Namespace) 
         fixed = [name for name in _FIXED if name not in _set_by(request)]
         shown = [f"{n} {PARAMETERS[n].show(getattr(request.params, n))}" for n in fixed]
         about = ", ".join([f"{len(frame):,} points", *shown, f"costs {request.costs}"])
-        sys.stdout.write(f"{about}\n")
+        output.print_lines([about])
     if arguments.output and not len(frame):
-        sys.stderr.write(f"pfnlab: no rows, so {arguments.output} was not written\n")
+        output.say(f"no rows, so {arguments.output} was not written")
     elif len(frame) or arguments.json:
-        flags.show(frame, arguments, _columns(frame, request))
+        output.show(frame, arguments, _columns(frame, request))
 
 
 def _set_by(request: Request) -> list[str]:
@@ -187,7 +186,7 @@ def _compare(frame: pd.DataFrame, before: pd.DataFrame, path: str) -> int:
         said = f"has other values of {', '.join(names)}"
     else:
         said = "has the same rows, bit for bit"
-    sys.stderr.write(f"pfnlab: {Path(path).name} {said}\n")
+    output.say(f"{Path(path).name} {said}")
     return 0 if said.startswith("has the same") or len(before) < len(frame) else 1
 
 

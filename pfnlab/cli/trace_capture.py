@@ -1,8 +1,9 @@
 """``pfnlab trace capture -o OUT -- COMMAND``: run a program, keep what it touches as a trace."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from pfnlab.cli.output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,21 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
     method = usable_method() if arguments.method == "auto" else arguments.method
     check(command, Path(arguments.output), method)
     how = METHODS[method]
-    _say(f"{method} sees {how.sees}; it can't see {how.blind}")
+    say(f"{method} sees {how.sees}; it can't see {how.blind}")
     found = capture(command, arguments.output, method)
     if found.n_events:
         counts = found.provenance.get("counts", "")
-        _say(f"{arguments.output}: {found.n_events:,} events" + (f" ({counts})" if counts else ""))
+        say(f"{arguments.output}: {found.n_events:,} events" + (f" ({counts})" if counts else ""))
     else:
-        _say(f"the program did nothing that {method} sees: no trace was written")
+        say(f"the program did nothing that {method} sees: no trace was written")
     if found.status:
-        _say(f"{command[0]} {_ended(found.status)}")
+        say(f"{command[0]} {_ended(found.status)}")
     return 1 if found.status or not found.n_events else 0
 
 
 def _ended(status: int) -> str:
     return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"pfnlab: {text}\n")

@@ -1,11 +1,9 @@
 """``pfnlab trace head FILE``: the first events of a trace."""
 
 import argparse
-import json
-import sys
 from typing import Any
 
-from pfnlab.cli.trace_convert import add_options, options_of
+from pfnlab.cli import flags, output
 
 _OPS = ("LOOKUP", "GET", "PUT")
 
@@ -14,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", metavar="FILE", help="a trace in any known format")
     parser.add_argument("-n", type=int, default=10, metavar="N", help="events (10)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object an event")
-    add_options(parser)
+    flags.add_json(parser, "print one JSON object per event")
+    flags.add_reading(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,15 +23,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.n < 0:
         raise ParameterError("n", arguments.n, "must be a number of events")
-    trace = load(arguments.file, **options_of(arguments))
+    trace = load(arguments.file, **flags.reading_of(arguments))
     columns = _columns(trace, arguments.n)
     if not arguments.json and columns:
-        sys.stdout.write("".join(f"{name:>16}" for name in columns) + "\n")
+        output.print_lines(["".join(f"{name:>16}" for name in columns)])
     for values in zip(*columns.values(), strict=True):
         if arguments.json:
-            sys.stdout.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")
+            output.print_json(dict(zip(columns, values, strict=True)))
         else:
-            sys.stdout.write("".join(f"{value!s:>16}" for value in values) + "\n")
+            output.print_lines(["".join(f"{value!s:>16}" for value in values)])
     return 0
 
 

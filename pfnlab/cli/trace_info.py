@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pfnlab.cli.output import kind_of, save_picture
-from pfnlab.cli.trace_convert import add_options, options_of
+from pfnlab.cli import flags, output
 
 if TYPE_CHECKING:
     from pfnlab.engine.trace_summary import Heat, Portrait
@@ -25,39 +23,31 @@ _LOOKS = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", metavar="FILE", help="a trace in any known format")
-    parser.add_argument("-o", "--output", metavar="PICTURE", help="heat map as .png, .svg or .pdf")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    add_options(parser)
+    flags.add_output(parser, "heat map as .png, .svg or .pdf")
+    flags.add_json(parser, "print the figures as JSON")
+    flags.add_reading(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look through the trace and print what it is."""
-    from tqdm import tqdm
-
     from pfnlab.engine.trace_summary import portrait
     from pfnlab.traces.formats import load
 
     if arguments.output:
-        kind_of(arguments.output)
-    trace = load(arguments.file, **options_of(arguments))
+        output.kind_of(arguments.output)
+    trace = load(arguments.file, **flags.reading_of(arguments))
     width = max(min(shutil.get_terminal_size((88, 24)).columns, 120) - _LABEL - 2, 20)
-    total = _LOOKS * len(trace)
-    with tqdm(total=total, desc=trace.name, unit="event", unit_scale=True, disable=None) as bar:
-
-        def on_events(n_events: int) -> None:
-            bar.update(n_events)
-
+    with output.progress(trace.name, _LOOKS * len(trace), "event") as on_events:
         found = portrait(trace, n_columns=width, on_events=on_events)
     if arguments.output:
         from pfnlab import figures
 
-        save_picture(figures.heat_map(found), arguments.output)
+        output.save_picture(figures.heat_map(found), arguments.output)
     if arguments.json:
-        sys.stdout.write(json.dumps(_facts(found) | {"provenance": dict(trace.provenance)}) + "\n")
+        output.print_json(_facts(found) | {"provenance": dict(trace.provenance)})
         return 0
-    sys.stdout.write("\n".join([*_lines(found), "", *heat_lines(found.heat, _shades())]) + "\n")
-    for name, text in sorted(trace.provenance.items()):
-        sys.stdout.write(f"{name:{_LABEL - 1}} {text}\n")
+    output.print_lines([*_lines(found), "", *heat_lines(found.heat, _shades())])
+    output.print_lines(f"{n:{_LABEL - 1}} {text}" for n, text in sorted(trace.provenance.items()))
     return 0
 
 
