@@ -35,7 +35,7 @@ def request(arguments: argparse.Namespace) -> Request:
     given = read_parameters(arguments.file) if arguments.file else {}
     by_flags = _flags(arguments)
     try:
-        return sweep_request.request(sweep_request.overlaid(given, by_flags))
+        return sweep_request.request(sweep_request.overlay(given, by_flags))
     except ParameterError as error:
         names = {error.field, f"{error.field}_axis"}
         if names & {*given} and not names & {*by_flags}:

@@ -1,4 +1,4 @@
-"""Notebooks without a browser: their parameters, and runs by papermill, several at once."""
+"""Notebooks: their parameters, the request of a parameters cell, and runs by papermill."""
 
 import ast
 import json
@@ -11,17 +11,18 @@ from threading import Lock
 from typing import Any
 
 from pfnlab.errors import NotebookError, near
+from pfnlab.notebooks import sweep_request
 from pfnlab.notebooks.sources import ROOT
-from pfnlab.notebooks.sweep_request import NAMES, checked, overlaid
+from pfnlab.notebooks.sweep_request import Request
 
 FOLDER = ROOT / "notebooks"
 #: Every name that the parameters cell of a notebook may have.
-ALLOWED = (*NAMES, "regions")
+ALLOWED = (*sweep_request.NAMES, "regions")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A notebook to run: its name, parameters in place of its own, and where the executed goes."""
+    """A notebook to run: its name, values of its parameters, and the file of the executed one."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -69,11 +70,6 @@ def parameters_of(name: str) -> dict[str, Any]:
     return {t: ast.literal_eval(node.value) for node in assigned for t in _targets(node)}
 
 
-def targets_of(cell: str) -> list[str]:
-    """Return the names that the statements of a cell assign."""
-    return [name for node in ast.parse(cell).body for name in _targets(node)]
-
-
 def _targets(node: ast.stmt) -> list[str]:
     targets = node.targets if isinstance(node, ast.Assign) else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
@@ -88,7 +84,7 @@ def _cells(name: str) -> list[dict[str, Any]]:
 
 
 def check(name: str, parameters: Mapping[str, Any]) -> None:
-    """Refuse a notebook or parameter that there is not, or a value, before a kernel is started.
+    """Refuse an unknown notebook or parameter, or a value, before a kernel is started.
 
     Raises
     ------
@@ -101,7 +97,45 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
     for parameter in parameters:
         if parameter not in own:
             raise NotebookError(f"{parameter}: no such parameter of {name}; {near(parameter, own)}")
-    checked(overlaid(own, parameters))
+    sweep_request.check(sweep_request.overlay(own, parameters))
+
+
+def request(namespace: Mapping[str, Any]) -> Request:
+    """Return the checked request of a notebook's parameters, its sources opened.
+
+    Call it in the cell after the parameters: ``run = notebooks.request(globals())``. It reads
+    the cells that were executed, so an unknown name that papermill injected is refused.
+
+    Raises
+    ------
+    NotebookError
+        For a name that is no parameter (near matches are named), an unknown source.
+    ParameterError
+        For a value that its field refuses.
+    """
+    assigned, injected = _assigned(namespace.get("In", ()))
+    for name in sorted({*assigned, *injected}):
+        if name not in ALLOWED:
+            raise NotebookError(f"{name}: no such notebook parameter; {near(name, ALLOWED)}")
+    own = {name: namespace[name] for name in ALLOWED if name in namespace}
+    over = {name: own[name] for name in injected if name in own}
+    return sweep_request.check(sweep_request.overlay(own, over)).opened()
+
+
+def _assigned(cells: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the names of the parameters cell, and of the cell that papermill put after it."""
+    assigned: set[str] = set()
+    injected: set[str] = set()
+    for cell in cells:
+        try:
+            targets = {name for node in ast.parse(cell).body for name in _targets(node)}
+        except SyntaxError:  # a cell of magics
+            continue
+        if cell.startswith("# Parameters"):
+            injected |= targets
+        elif {"source", "costs"} <= targets:
+            assigned |= targets
+    return assigned, injected
 
 
 def execute(name: str, parameters: Mapping[str, Any], output: Path) -> None:

@@ -1,16 +1,24 @@
-"""What a source's text stands for: a workload, a trace file, or the story of 00_model."""
+"""Sources by their text: a workload, a trace file, or the story of 00_model; recorded frames."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pfnlab.claims.measures.mechanism import TOY, Story
-from pfnlab.errors import ParameterError, near
-from pfnlab.sweeps import Source
+from pfnlab.errors import NotebookError, ParameterError, near
 from pfnlab.traces.formats import load
 from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pfnlab.sweeps import Source
+
 #: Root of the checkout, where `notebooks/` and `data/` are.
 ROOT = Path(__file__).resolve().parents[2]
+#: Name of the story as a source.
+TOY = "toy"
 
 
 def find_source(text: str) -> Source:
@@ -31,8 +39,10 @@ def find_source(text: str) -> Source:
 
 
 def opener_of(text: str) -> Callable[[], Source]:
-    """Check the text of a source and return what gives the source; no trace is read before."""
+    """Check the text of a source and return a function that opens it; no trace is read before."""
     if text == TOY:
+        from pfnlab.claims.measures.mechanism import Story  # it needs pandas
+
         return Story
     if is_workload(text):
         spec = workload_of(text)
@@ -45,7 +55,7 @@ def opener_of(text: str) -> Callable[[], Source]:
 
 
 def path_of(text: str) -> Path | None:
-    """Return where the trace file of that text is, None if there is none."""
+    """Return the path of the trace file of that text, None if there is none."""
     try:
         return next((path for path in (Path(text), ROOT / text) if text and path.exists()), None)
     except (OSError, ValueError):  # too long for a name, or with a zero byte in it
@@ -66,10 +76,21 @@ def is_workload(text: str) -> bool:
 
 
 def text_of(text: str, source: Source) -> str:
-    """Return the text that frames keep: a workload's own, or that of a file as it was given."""
+    """Return the text that frames keep: a workload's full text, or a file's as it was given."""
     return source.text if isinstance(source, Spec) else text
 
 
 def shipped_traces() -> list[str]:
-    """Paths of the traces in `data/traces`, from the root of the checkout."""
+    """Return the paths of the traces in `data/traces`, from the root of the checkout."""
     return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("data/traces/*.parquet"))
+
+
+def measured(name: str) -> pd.DataFrame:
+    """Return the measurement recorded in ``data/measured/<name>.csv``, machine and date with it."""
+    import pandas as pd
+
+    path = ROOT / "data" / "measured" / f"{name}.csv"
+    if not path.exists():
+        known = [path.stem for path in path.parent.glob("*.csv")]
+        raise NotebookError(f"measured={name!r}: no such measurement; {near(name, known)}")
+    return pd.read_csv(path)

@@ -213,13 +213,13 @@ def test_bad_requests_are_refused(wanted: dict[str, Any], message: str) -> None:
 
 def test_what_comes_later_overrules() -> None:
     given = {"chunk_bytes_axis": [1], "threshold_of_footprint_axis": [0.1], "seed": 1}
-    assert sweep_request.overlaid(given, {"chunk_bytes": 4}) == {
+    assert sweep_request.overlay(given, {"chunk_bytes": 4}) == {
         "chunk_bytes": 4, "threshold_of_footprint_axis": [0.1], "seed": 1,
     }  # fmt: skip
-    assert sweep_request.overlaid(given, {"threshold_bytes_axis": [5]}) == {
+    assert sweep_request.overlay(given, {"threshold_bytes_axis": [5]}) == {
         "chunk_bytes_axis": [1], "threshold_bytes_axis": [5], "seed": 1,
     }  # fmt: skip
-    assert sweep_request.overlaid(given, {"seed": 2})["seed"] == 2
+    assert sweep_request.overlay(given, {"seed": 2})["seed"] == 2
 
 
 # --- Files ------------------------------------------------------------------------------------

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from pfnlab.claims.measures.mechanism import TOY
 from pfnlab.errors import ParameterError
 from pfnlab.figures.drawing import png
 from pfnlab.figures.explorer import Shown, exploration
 from pfnlab.files import check_writable, whole_file
 from pfnlab.frames import write_frame
-from pfnlab.notebooks.sources import is_workload, path_of
+from pfnlab.notebooks.sources import TOY, is_workload, path_of
 from pfnlab.notebooks.widgets.source_box import Chosen
 from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
