@@ -43,7 +43,7 @@ _HOMES = {
     "replay": "engine",
     "save": "traces.native",
     "schemes": "alternatives",
-    "smallest_reserve": "claims.measures.atomic_context",
+    "smallest_reserve": "engine",
     "steps": "engine.steps",
     "sweep": "sweeps",
     "timeline": "engine.timeline",
@@ -62,12 +62,12 @@ if TYPE_CHECKING:
     from pfnlab.claims.measures.atomic_context import atomic_remedies as atomic_remedies
     from pfnlab.claims.measures.atomic_context import pinned_for_io as pinned_for_io
     from pfnlab.claims.measures.atomic_context import prefaulted as prefaulted
-    from pfnlab.claims.measures.atomic_context import smallest_reserve as smallest_reserve
     from pfnlab.claims.measures.atomic_context import unpinned as unpinned
     from pfnlab.claims.measures.evictability import evictability as evictability
     from pfnlab.claims.measures.pins import pins_compared as pins_compared
     from pfnlab.claims.measures.pins import repinned as repinned
     from pfnlab.engine import replay as replay
+    from pfnlab.engine import smallest_reserve as smallest_reserve
     from pfnlab.engine.exploration import explore as explore
     from pfnlab.engine.result import Result as Result
     from pfnlab.engine.steps import steps as steps

@@ -33,10 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, refuse noise, write the preset, and show how well it predicts."""
     from pfnlab.host import calibration, twin_times
-    from pfnlab.params.user_costs import check_name, write_preset
     from pfnlab.traces.formats import load
 
-    path = check_name(arguments.name, replace=arguments.force)
+    path = calibration.check_name(arguments.name, replace=arguments.force)
     traces = [load(trace, stream=False) for trace in arguments.trace] or None
     if arguments.dry_run:
         print_lines(f"{name:14}{how}" for name, how in calibration.MEASURED.items())
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 1
     about = {"name": arguments.name, "host": found.host, "kernel": found.kernel, "date": found.date}
-    write_preset(arguments.name, found.figures(), about, replace=arguments.force)
+    calibration.write_preset(arguments.name, found.figures(), about, replace=arguments.force)
     say(f"wrote {path}")
     if not arguments.no_validation:
         frame = twin_times.validate(found.costs(arguments.name), traces)

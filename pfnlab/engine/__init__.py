@@ -10,7 +10,7 @@ from pfnlab.engine.result import Result
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.traces.sources import Replayable
 
-__all__ = ["replay", "replay_many", "reserve_needed"]
+__all__ = ["replay", "replay_many", "smallest_reserve"]
 
 
 def replay(
@@ -40,18 +40,20 @@ def replay(
     return run.results()[0]
 
 
-def reserve_needed(trace: Replayable, params: Params) -> int:
-    """Return the fewest reserve granules with which no atomic call fails; one replay.
+def smallest_reserve(trace: Replayable, params: Params) -> int:
+    """Return the fewest `reserve_granules` with which no atomic call fails; one replay.
 
-    While none fails, how full the reserve is changes nothing else: all reserves that are large
-    enough replay alike. So what an endless one lends at most between two refills (DESIGN 5) is
-    enough, and one granule less is not.
+    0 if none is needed; as many granules as atomic callers touch if nobody else ever faults, for
+    only a sleepable fault refills the reserve.
 
     Raises
     ------
     TraceError, ParameterError
-        As `replay`; `params.reserve_granules` is not looked at.
+        As `replay`; `params.reserve_granules` is not used.
     """
+    # While no call fails, how full the reserve is changes nothing else: all reserves that are
+    # large enough replay alike. So the most that an endless one lends between two refills
+    # (DESIGN 5) is enough, and one granule less is not.
     endless = params.replace(reserve_granules=PARAMETERS["reserve_granules"].maximum)
     run = planned(trace, endless)
     if not isinstance(run, Mechanism):  # a faster kernel: there is no atomic call

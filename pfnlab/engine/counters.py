@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pfnlab.engine.result import Result
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
+from pfnlab.params.units import log2
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 
@@ -75,11 +76,6 @@ def span_of(trace: Replayable, params: Params) -> Span:
 def limit_chunks(params: Params) -> int:
     """Most chunks that may be resident; more than the region has are as good as all."""
     return min(params.threshold_bytes // params.granule_bytes, Geometry.of(params).n_chunks)
-
-
-def log2(power_of_two: int) -> int:
-    """Exponent of a power of two."""
-    return power_of_two.bit_length() - 1
 
 
 def chunk_shift(params: Params) -> int:

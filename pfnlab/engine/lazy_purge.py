@@ -17,12 +17,13 @@ from pfnlab.kernels import lazy_purge as kernel
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.params.units import MIB, format_bytes
+from pfnlab.params.units import MIB, OS_PAGE_BYTES, format_bytes
 from pfnlab.traces.columns import Events
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
 
-OS_PAGE_BYTES = 4096
+#: Full flushes of a replay below which the refills of one are no average.
+LEAST_FLUSHES = 20
 #: Second-level data TLB of a server core; a judgement: 1536 (Skylake) to 3072 (Zen 4) entries.
 TLB_ENTRIES = 2048
 _LAZY_BYTES = 32 * MIB

@@ -1,13 +1,14 @@
 """LRA where a chunk has several granules, for lookups: `pfnlab.kernels.lra.many_granules`."""
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counters import has_ptes, log2
+from pfnlab.engine.counters import has_ptes
 from pfnlab.engine.result import Result
 from pfnlab.engine.runs import Runs
 from pfnlab.kernels.lra import many_granules as kernel
 from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
+from pfnlab.params.units import log2
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

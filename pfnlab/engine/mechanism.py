@@ -19,6 +19,7 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.policies import PARTS, REGISTERED
+from pfnlab.params.units import OS_PAGE_BYTES, log2
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
@@ -26,7 +27,6 @@ from pfnlab.traces.trace import Trace
 STATE = "the state of a replay"
 _FAILED_PLACES = 1 << 10
 _MAX_ROWS = 2**31  # links are 32 bits
-_OS_PAGE_BYTES = 4096
 _TOUCHED_BYTES = 64  # of the tables, by an event, from where on to fear for them all
 _POLICY_CODES = {
     "lru": tables.LRU,
@@ -140,11 +140,11 @@ def _layout(trace: Replayable, params: Params) -> tables.Layout:
     flush_pages = params.chunk_bytes // 4096
     return tables.Layout(
         first_pfn=params.first_pfn,
-        granule_shift=_log2(geometry.granule_pfns),
-        chunk_shift=_log2(params.chunk_bytes // params.granule_bytes),
-        window_shift=_log2(WINDOW_BYTES // params.granule_bytes) if _needs_ptes(params) else -1,
+        granule_shift=log2(geometry.granule_pfns),
+        chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
+        window_shift=log2(WINDOW_BYTES // params.granule_bytes) if _needs_ptes(params) else -1,
         hashed=hashed,
-        chunk_bits=_log2(_chunk_places(trace, geometry)) if hashed else 0,
+        chunk_bits=log2(_chunk_places(trace, geometry)) if hashed else 0,
         limit_granules=params.threshold_bytes // params.granule_bytes,
         batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
@@ -179,7 +179,7 @@ def _state(
     policy = params.policy
     table_bytes = (8 * n_words, 8 * n_words, 5 * n_windows, 16 * n_rows, 8 * n_keys)
     # An event touches one page of each table at most.
-    needed = sum(min(size, len(trace) * _OS_PAGE_BYTES) for size in table_bytes)
+    needed = sum(min(size, len(trace) * OS_PAGE_BYTES) for size in table_bytes)
     region = PARAMETERS["region_bytes"].show(params.region_bytes)
     check_fits(needed, "region_bytes", region, STATE)
     if n_rows >= _MAX_ROWS:
@@ -249,7 +249,3 @@ def _result(n_events: int, params: Params, state: tables.State) -> Result:
         page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
         page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
     )
-
-
-def _log2(power_of_two: int) -> int:
-    return power_of_two.bit_length() - 1

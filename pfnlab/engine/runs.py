@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.engine.counters import log2
 from pfnlab.kernels import runs as kernel
 from pfnlab.kernels.policies.shared import Layout
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import available_bytes
+from pfnlab.params.units import log2
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

@@ -11,11 +11,10 @@ from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.plan import planned
 from pfnlab.engine.policies import Order
 from pfnlab.engine.result import Result
-from pfnlab.errors import ParameterError
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.policies import s3fifo, shared
 from pfnlab.kernels.portions import count_portions
-from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params, units
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.traces.columns import Events
@@ -122,8 +121,7 @@ def timeline(
         As `pfnlab.replay`; also for fewer than one column or row.
     """
     for name, value in (("n_columns", n_columns), ("n_rows", n_rows)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ParameterError(name, value, "must be an int of at least 1")
+        units.whole(name, value, 1)
     trace.check(params)
     whole = params.policy in WHOLE_CHUNK_POLICIES
     run = planned(trace, params) if whole else Mechanism(trace, params)

@@ -13,8 +13,8 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, LEAST_FLUSHES, PASS
-from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, TLB_ENTRIES
+from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, PASS
+from pfnlab.engine.lazy_purge import LEAST_FLUSHES, TLB_ENTRIES
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
     bytes_axis,
@@ -27,7 +27,7 @@ from pfnlab.figures.drawing import (
 from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.params.units import short_bytes
+from pfnlab.params.units import OS_PAGE_BYTES, short_bytes
 
 _MACHINE = ("n_cpus", "flush_ceiling_pages")
 _MANY = 512  # the batch of the smallest chunk that is drawn by CPUs

@@ -5,11 +5,13 @@ zeroing, a chunk of many pages the call and its flush once and each page's unmap
 measured in turn, again and again, so that a disturbance falls on all alike, and is seen.
 """
 
+import json
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,15 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.errors import PfnlabError
+from pfnlab.errors import ParameterError, PfnlabError
+from pfnlab.files import whole_file
 from pfnlab.host.limits import why_no_twin
 from pfnlab.host.twin import run_twin
 from pfnlab.kernels.host.reserved import PAGE_BYTES
 from pfnlab.params import Params
 from pfnlab.params.cost_presets import PRESETS, Figure
 from pfnlab.params.costs import DEFAULT_PRESET, FIGURES, Costs
+from pfnlab.params.user_costs import preset_file
 from pfnlab.traces.trace import Trace
 
 #: A preset is written only if the middle half of the repeats of every constant lies within this
@@ -230,3 +234,43 @@ def _hit_ns(n_pages: int, seed: int) -> float:
     with_touches = run_twin(Trace(np.concatenate([pages, touches])), params).elapsed_ns
     without = run_twin(Trace(pages), params).elapsed_ns
     return (with_touches - without) / _N_TOUCHES
+
+
+def check_name(name: str, *, replace: bool = False) -> Path:
+    """Return the file that a new preset of this name would be written to.
+
+    Raises
+    ------
+    ParameterError
+        If the name is a built-in's, or no file name, or taken and not to be replaced.
+    """
+    if name in PRESETS:
+        raise ParameterError("name", name, "must not be a built-in preset's")
+    path = preset_file(name)
+    if path is None:
+        raise ParameterError("name", name, "must be letters, digits, '.', '_' and '-', 64 at most")
+    if path.exists() and not replace:
+        raise ParameterError("name", name, f"is taken by {path}; --force replaces it")
+    return path
+
+
+def write_preset(
+    name: str, figures: Mapping[str, Figure], about: Mapping[str, Any], *, replace: bool = False
+) -> Path:
+    """Write a preset, whole or not at all.
+
+    Raises
+    ------
+    ParameterError
+        As `check_name`.
+    FileError
+        If it can't be written.
+    """
+    path = check_name(name, replace=replace)
+    stored = {
+        field: {"value": figure.value, "trust": figure.trust, "source": figure.source}
+        for field, figure in figures.items()
+    }
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({**about, "figures": stored}, indent=1) + "\n")
+    return path

@@ -19,10 +19,9 @@ from pfnlab.kernels.host.system_calls import MADV_DONTNEED, MADV_POPULATE_WRITE,
 from pfnlab.kernels.state import FREE
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.params.units import short_bytes
+from pfnlab.params.units import OS_PAGE_BYTES, short_bytes
 from pfnlab.traces.sources import Replayable
 
-OS_PAGE_BYTES = 4096
 #: Words of a descriptor that a twin writes: touched, references, and the marker of its page.
 LEAST_DESCRIPTOR_BYTES = 32
 _CAP_IPC_LOCK = 14

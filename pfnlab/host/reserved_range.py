@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import PfnlabError
-from pfnlab.params.units import short_bytes
+from pfnlab.params.units import OS_PAGE_BYTES, short_bytes
 
 Words = npt.NDArray[np.int64]
 
 HUGE_BYTES = 1 << 21
-_PAGE_BYTES = 4096
 _PAGES_AT_ONCE = 1 << 22
 _MAP_NORESERVE, _MAP_FAILED = 0x4000, ctypes.c_size_t(-1).value
 _PROT = mmap.PROT_READ | mmap.PROT_WRITE
@@ -78,19 +77,19 @@ def resident_granules(words: Words, granule_bytes: int) -> Words:
         If a granule is resident in part.
     """
     pages = _resident_pages(words)
-    granules, n_pages = np.unique(pages // (granule_bytes // _PAGE_BYTES), return_counts=True)
-    if (n_pages != granule_bytes // _PAGE_BYTES).any():
+    granules, n_pages = np.unique(pages // (granule_bytes // OS_PAGE_BYTES), return_counts=True)
+    if (n_pages != granule_bytes // OS_PAGE_BYTES).any():
         raise PfnlabError("twin: the kernel holds a granule in part (is this machine swapping?)")
     return granules
 
 
 def _resident_pages(words: Words) -> Words:
-    n_pages = words.nbytes // _PAGE_BYTES
+    n_pages = words.nbytes // OS_PAGE_BYTES
     core = np.empty(min(n_pages, _PAGES_AT_ONCE), np.uint8)
     found = [np.zeros(0, np.int64)]
     for first in range(0, n_pages, _PAGES_AT_ONCE):
         some = core[: n_pages - first]
-        address = words.ctypes.data + first * _PAGE_BYTES
-        libc_of().mincore(address, len(some) * _PAGE_BYTES, some.ctypes.data)
+        address = words.ctypes.data + first * OS_PAGE_BYTES
+        libc_of().mincore(address, len(some) * OS_PAGE_BYTES, some.ctypes.data)
         found.append(np.flatnonzero(some & 1) + first)
     return np.concatenate(found)

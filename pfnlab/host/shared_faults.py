@@ -21,8 +21,8 @@ from pfnlab.host.limits import this_machine, why_no_twin
 from pfnlab.host.reserved_range import reserved, resident_granules
 from pfnlab.kernels.host import lockstep
 from pfnlab.kernels.host.system_calls import USAGE_WORDS
+from pfnlab.params.units import OS_PAGE_BYTES
 
-_PAGE_BYTES = 4096
 _MOST_PAGES = 1 << 20
 
 
@@ -85,14 +85,14 @@ def _measured(n_pages: int, n_threads: int) -> SharedFaults:
             progress[mine * lockstep.LINE_WORDS] = -1  # nobody waits for one that failed
 
     with (
-        reserved(n_pages * _PAGE_BYTES, huge=False) as words,
+        reserved(n_pages * OS_PAGE_BYTES, huge=False) as words,
         ThreadPoolExecutor(n_threads) as pool,
     ):
         lockstep.touch_together(words, 0, progress, 0, n_threads, usages[0])
         started = time.monotonic()
         faults = [each.result() for each in [pool.submit(touch, i) for i in range(n_threads)]]
         seconds = time.monotonic() - started
-        n_populated = len(resident_granules(words, _PAGE_BYTES))
+        n_populated = len(resident_granules(words, OS_PAGE_BYTES))
     return SharedFaults(
         n_threads=n_threads,
         n_pages=n_populated,

@@ -19,8 +19,8 @@ from typing import Literal
 from pfnlab.errors import ParameterError, PfnlabError
 from pfnlab.host.limits import this_machine
 from pfnlab.host.other_cpus import INTERRUPTS, pinned_to, spinning_on, tlb_interrupts
+from pfnlab.params.units import OS_PAGE_BYTES
 
-PAGE_BYTES = 4096
 _MOST = 1 << 20
 
 Operation = Literal["idle", "first touch", "unmap"]
@@ -89,9 +89,11 @@ def measure_tlb_ipis(n_pages: int = 100_000, repeats: int = 5) -> list[TlbIpis]:
 
 def _measured(n_pages: int) -> list[TlbIpis]:
     """Return what came when idle, on first touches and on unmaps."""
-    pages = range(0, n_pages * PAGE_BYTES, PAGE_BYTES)
+    pages = range(0, n_pages * OS_PAGE_BYTES, OS_PAGE_BYTES)
     own, other = sorted(os.sched_getaffinity(0))[:2]
-    with mmap.mmap(-1, n_pages * PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
+    with mmap.mmap(
+        -1, n_pages * OS_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    ) as area:
         area.madvise(mmap.MADV_NOHUGEPAGE)
         with pinned_to(own), spinning_on(other) as clock:
             touched = _counted("first touch", n_pages, clock, lambda: _touch(area, pages))
@@ -107,7 +109,7 @@ def _touch(area: mmap.mmap, pages: range) -> None:
 
 def _unmap(area: mmap.mmap, pages: range) -> None:
     for page in pages:
-        area.madvise(mmap.MADV_DONTNEED, page, PAGE_BYTES)
+        area.madvise(mmap.MADV_DONTNEED, page, OS_PAGE_BYTES)
 
 
 def _counted(

@@ -31,6 +31,7 @@ from pfnlab.kernels.host.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WOR
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
 from pfnlab.params.memory import check_fits
+from pfnlab.params.units import log2
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["Twin", "run_twin", "why_no_twin"]
@@ -235,9 +236,9 @@ def _range(params: Params, address: int, huge: bool, pidfd: int) -> memory.Range
         address=address,
         first_pfn=params.first_pfn,
         descriptor_words=params.descriptor_bytes // 8,
-        granule_shift=_log2(params.granule_bytes // params.descriptor_bytes),
-        chunk_shift=_log2(params.chunk_bytes // params.granule_bytes),
-        window_shift=_log2(WINDOW_BYTES // params.granule_bytes) if small else -1,
+        granule_shift=log2(params.granule_bytes // params.descriptor_bytes),
+        chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
+        window_shift=log2(WINDOW_BYTES // params.granule_bytes) if small else -1,
         granule_pages=params.granule_bytes // memory.PAGE_BYTES,
         limit_granules=params.threshold_bytes // params.granule_bytes,
         batch_chunks=params.batch_chunks,
@@ -317,7 +318,3 @@ _COUNTED = {
     "ranged_flush_pages": places.RANGED_FLUSH_PAGES,
     "full_flushes": places.FULL_FLUSHES,
 }
-
-
-def _log2(power_of_two: int) -> int:
-    return power_of_two.bit_length() - 1

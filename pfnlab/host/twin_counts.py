@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from pfnlab.host.limits import OS_PAGE_BYTES, unmaps_by_vector
+from pfnlab.host.limits import unmaps_by_vector
 from pfnlab.host.twin import run_twin
 from pfnlab.params import Params
-from pfnlab.params.units import GIB
+from pfnlab.params.units import GIB, OS_PAGE_BYTES
 from pfnlab.traces.formats import load
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads import workload

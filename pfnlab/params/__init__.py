@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from operator import index
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.params.policies import POLICIES, REGISTERED
-from pfnlab.params.units import GIB, MIB, PIB, TIB, format_bytes, parse_bytes
+from pfnlab.params.units import GIB, MIB, PIB, TIB, format_bytes, integer, parse_bytes
 
 if TYPE_CHECKING:
 
@@ -97,12 +96,7 @@ class Parameter:
     def _parse_number(self, value: object) -> int:
         if self.unit == "bytes":
             return parse_bytes(value, self.name)
-        try:
-            if isinstance(value, bool):
-                raise TypeError
-            return index(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise ParameterError(self.name, value, "must be an int") from None
+        return integer(self.name, value)
 
 
 def _parameter(default: int | str, unit: Unit, help: str, **limits: Any) -> Any:

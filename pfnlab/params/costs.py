@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ import numpy as np
 from pfnlab.errors import FileError, ParameterError, near
 from pfnlab.params import Params
 from pfnlab.params.cost_presets import PRESETS, Figure
-from pfnlab.params.units import MIB
+from pfnlab.params.units import MIB, real
 from pfnlab.params.user_costs import calibrated_names, figures_of
 
 DEFAULT_PRESET = "hvo-8s"
@@ -85,11 +84,7 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name in FIGURES:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ParameterError(name, value, "must be a number of ns")
-            if not math.isfinite(value) or value < 0:
-                raise ParameterError(name, value, "must be finite and not negative")
+            real(name, getattr(self, name), 0)
 
     @classmethod
     def preset(cls, name: str) -> Costs:

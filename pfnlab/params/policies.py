@@ -8,6 +8,7 @@ from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from pfnlab.errors import ParameterError
+from pfnlab.params.units import whole
 
 #: Victim orders that come with pfnlab; no policy of a user takes one of these names.
 POLICIES = ("lra", "lru", "clock", "sieve", "s3fifo", "random", "opt")
@@ -84,11 +85,7 @@ class Policy:
         for part, n_arguments in PARTS.items():
             _check_function(part, getattr(self, part), n_arguments)
         for field in ("columns", "scalars"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ParameterError(field, value, "must be an int")
-            if not 1 <= value <= _MAX_COLUMNS:
-                raise ParameterError(field, value, f"must be between 1 and {_MAX_COLUMNS}")
+            whole(field, getattr(self, field), 1, _MAX_COLUMNS)
 
 
 def _check_function(part: str, function: object, n_arguments: int) -> None:

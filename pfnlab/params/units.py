@@ -1,12 +1,16 @@
-"""Sizes as people write them: ``parse_bytes("64MiB")`` and its inverse ``format_bytes``."""
+"""Sizes as people write them, ``"64MiB"``, and checks of one value, each naming its field."""
 
+import math
 import re
 from fractions import Fraction
+from numbers import Real
 from operator import index
 
 from pfnlab.errors import ParameterError
 
 KIB, MIB, GIB, TIB, PIB = (1 << shift for shift in (10, 20, 30, 40, 50))
+#: A page of the kernel that maps the vmemmap, and the step of a TLB flush.
+OS_PAGE_BYTES = 4 * KIB
 
 # Binary units are what the kernel means; decimal ones are there because devices are sold in them.
 UNITS = {
@@ -26,6 +30,62 @@ UNITS = {
 _SIZE = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([A-Za-z]+)\s*")
 
 
+def whole(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return an int within its inclusive bounds, or refuse it."""
+    limits = f"at least {least}" if most is None else f"between {least} and {most}"
+    number = integer(name, value, f"must be an int, {limits}")
+    if number < least or (most is not None and number > most):
+        raise ParameterError(name, value, f"must be {limits}")
+    return number
+
+
+def integer(name: str, value: object, requirement: str = "must be an int") -> int:
+    """Return an int, numpy's too; True and False are none."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ParameterError(name, value, requirement) from None
+
+
+def real(name: str, value: object, least: float, most: float = math.inf) -> float:
+    """Return a finite number within its inclusive bounds, or refuse it."""
+    limits = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
+    number = _float(value)
+    if not math.isfinite(number) or not least <= number <= most:
+        raise ParameterError(name, value, f"must be a number, {limits}")
+    return number
+
+
+def share(name: str, value: object) -> float:
+    """Return a number from 0 to 1, or refuse it."""
+    return real(name, value, 0, 1)
+
+
+def positive(name: str, value: object) -> float:
+    """Return a finite number above 0, or refuse it."""
+    number = _float(value)
+    if not 0 < number < math.inf:
+        raise ParameterError(name, value, "must be a number above 0")
+    return number
+
+
+def _float(value: object) -> float:
+    """Return a real number as a float, and NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def log2(power_of_two: int) -> int:
+    """Return the exponent of a power of two."""
+    return power_of_two.bit_length() - 1
+
+
 def parse_bytes(value: object, field: str = "bytes") -> int:
     """Return a size in bytes, given as an int or as a string with a unit.
 
@@ -43,13 +103,7 @@ def parse_bytes(value: object, field: str = "bytes") -> int:
     """
     if isinstance(value, str):
         return _parse_text(value, field)
-    if isinstance(value, bool):
-        raise ParameterError(field, value, "must be bytes or a size such as '64MiB'")
-    try:
-        return index(value)  # type: ignore[arg-type]
-    except TypeError:
-        requirement = "must be an int in bytes or a string with a unit such as '64MiB'"
-        raise ParameterError(field, value, requirement) from None
+    return integer(field, value, "must be an int in bytes or a string with a unit such as '64MiB'")
 
 
 def _parse_text(text: str, field: str) -> int:

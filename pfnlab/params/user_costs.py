@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pfnlab.errors import FileError, ParameterError
-from pfnlab.files import whole_file
+from pfnlab.errors import FileError
 from pfnlab.params.cost_presets import PRESETS, Figure, Trust
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def preset_file(name: str) -> Path | None:
+    """Return the file of the user's preset of this name; None if it can't be a file's name."""
+    return presets_folder() / f"{name}.json" if _NAME.fullmatch(name) else None
 
 
 def presets_folder() -> Path:
@@ -40,9 +44,9 @@ def figures_of(name: str) -> Mapping[str, Figure] | None:
     """
     if name in PRESETS:
         return PRESETS[name]
-    if not _NAME.fullmatch(name):
+    path = preset_file(name)
+    if path is None:
         return None
-    path = presets_folder() / f"{name}.json"
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -66,43 +70,3 @@ def _figure(path: Path, field: str, stored: Any) -> Figure:
         requirement = f"must have a number of ns and a trust of {', '.join(get_args(Trust))}"
         raise FileError(f"{path}: {field}={stored!r}: {requirement}")
     return Figure(float(value), trust, str(stored["source"]))
-
-
-def check_name(name: str, *, replace: bool = False) -> Path:
-    """Return the file that a new preset of this name would be written to.
-
-    Raises
-    ------
-    ParameterError
-        If the name is a built-in's, or no file name, or taken and not to be replaced.
-    """
-    if name in PRESETS:
-        raise ParameterError("name", name, "must not be a built-in preset's")
-    if not _NAME.fullmatch(name):
-        raise ParameterError("name", name, "must be letters, digits, '.', '_' and '-', 64 at most")
-    path = presets_folder() / f"{name}.json"
-    if path.exists() and not replace:
-        raise ParameterError("name", name, f"is taken by {path}; --force replaces it")
-    return path
-
-
-def write_preset(
-    name: str, figures: Mapping[str, Figure], about: Mapping[str, Any], *, replace: bool = False
-) -> Path:
-    """Write a preset, whole or not at all.
-
-    Raises
-    ------
-    ParameterError
-        As `check_name`.
-    FileError
-        If it can't be written.
-    """
-    path = check_name(name, replace=replace)
-    stored = {
-        field: {"value": figure.value, "trust": figure.trust, "source": figure.source}
-        for field, figure in figures.items()
-    }
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({**about, "figures": stored}, indent=1) + "\n")
-    return path

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from itertools import product
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import PARAMETERS, Params, parameter_of
+from pfnlab.params.units import positive
 
 #: Axes that give the threshold as a share of the vmemmap, or of the granules the trace touches.
 SHARES = ("threshold_fraction", "threshold_of_footprint")
@@ -125,7 +125,7 @@ class Grid:
 
     def _point(self, index: int, values: dict[str, Any]) -> Point | None:
         share = next((name for name in SHARES if name in values), "")
-        value = _share(share, values.pop(share)) if share else 0.0
+        value = positive(share, values.pop(share)) if share else 0.0
         try:
             if share:  # stands in until the share's whole is known
                 chunk = values.get("chunk_bytes", self.params.chunk_bytes)
@@ -171,11 +171,3 @@ def _is_list(values: object) -> bool:
     if isinstance(values, str | bytes | Set | Mapping) or not isinstance(values, Sized):
         return False
     return getattr(values, "ndim", 1) == 1 and len(values) > 0
-
-
-def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ParameterError(name, value, "must be a number above 0")
-    if not 0 < float(value) < math.inf:
-        raise ParameterError(name, value, "must be a number above 0")
-    return float(value)

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab import claims
+from pfnlab import claims, smallest_reserve
 from pfnlab.claims.measures import atomic_context
 from pfnlab.claims.measures.atomic_context import (
     atomic_remedies,
     pinned_for_io,
     prefaulted,
-    smallest_reserve,
     unpinned,
 )
 from tests import reference

@@ -88,10 +88,13 @@ def test_the_share_is_the_share() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"hold_events": -1}, "hold_events=-1: must be None or a number of events"),
+        ({"hold_events": -1}, "hold_events=-1: must be at least 0"),
         ({"hold_events": 1.5}, "hold_events=1.5"),
         ({"hold_events": True}, "hold_events=True"),
-        ({"hold_events": 0, "pinned_share": 1.5}, "pinned_share=1.5: must be a number from 0 to 1"),
+        (
+            {"hold_events": 0, "pinned_share": 1.5},
+            "pinned_share=1.5: must be a number, between 0 and 1",
+        ),
         ({"hold_events": 0, "pinned_share": math.nan}, "pinned_share=nan"),
         ({"hold_events": 0, "pinned_share": True}, "pinned_share=True"),
     ],
@@ -270,7 +273,7 @@ def test_traces_that_can_not_tell_are_refused(tmp_path: Any) -> None:
     with pytest.raises(pfnlab.TraceError, match="must be in memory"):
         pins_compared(streamed, params)
     for at in (-0.1, 1.5, math.nan, "half"):
-        with pytest.raises(pfnlab.ParameterError, match="must be a number from 0 to 1"):
+        with pytest.raises(pfnlab.ParameterError, match="must be a number, between 0 and 1"):
             pins_compared(block_io, params, at=at)  # type: ignore[arg-type]
     with pytest.raises(pfnlab.TraceError, match="must be in the region"):
         evictability(pfnlab.Trace(np.array([1 << 30])), params)

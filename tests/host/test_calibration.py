@@ -11,17 +11,17 @@ import pytest
 import pfnlab
 from pfnlab.cli import main
 from pfnlab.host import calibration, twin_times
-from pfnlab.host.calibration import Calibration, calibrate, constants_of
+from pfnlab.host.calibration import (
+    Calibration,
+    calibrate,
+    check_name,
+    constants_of,
+    write_preset,
+)
 from pfnlab.host.limits import why_no_twin
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.costs import FIGURES
-from pfnlab.params.user_costs import (
-    calibrated_names,
-    check_name,
-    figures_of,
-    presets_folder,
-    write_preset,
-)
+from pfnlab.params.user_costs import calibrated_names, figures_of, presets_folder
 
 PLANTED = {
     "trap": 700.0,

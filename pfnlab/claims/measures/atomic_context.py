@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pfnlab.engine import replay, reserve_needed
-from pfnlab.errors import ParameterError, TraceError
+from pfnlab.engine import replay, smallest_reserve
+from pfnlab.errors import TraceError
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
+from pfnlab.params.units import whole
 from pfnlab.sweeps import priced
 from pfnlab.traces.edits import Added, atomic_of, ops_of, replaced, with_events
 from pfnlab.traces.requests import GET, LOOKUP, PUT
@@ -66,7 +67,7 @@ def prefaulted(trace: Trace, lead_events: int = 0, *, held: bool = False) -> Tra
     ParameterError
         If `lead_events` is negative or no int.
     """
-    lead = _checked_lead(lead_events)
+    lead = whole("lead_events", lead_events, 0)
     calls = np.flatnonzero(atomic_calls(trace))
     if not len(calls):
         return trace
@@ -77,13 +78,6 @@ def prefaulted(trace: Trace, lead_events: int = 0, *, held: bool = False) -> Tra
         added = Added.all(Added(before=calls + 1, of=calls, ops=drops), added)
     made_by = f"prefaulted(lead_events={lead}, held={held})"
     return with_events(trace, added, made_by=made_by)
-
-
-def _checked_lead(lead_events: object) -> int:
-    whole = isinstance(lead_events, int | np.integer) and not isinstance(lead_events, bool)
-    if not whole or lead_events < 0:  # type: ignore[operator]
-        raise ParameterError("lead_events", lead_events, "must be a number of events, 0 or more")
-    return int(lead_events)  # type: ignore[call-overload,no-any-return]
 
 
 def pinned_for_io(trace: Trace) -> Trace:
@@ -139,21 +133,6 @@ def _paired(pages: npt.NDArray[Any], closes: Flags) -> Flags:
     return np.where(closes, balance >= low_before, low_after < balance)
 
 
-def smallest_reserve(trace: Replayable, params: Params) -> int:
-    """Return the fewest `reserve_granules` that make a trace legal: no atomic call fails.
-
-    One replay, for any trace (`engine.reserve_needed` says why that is exact). 0 if none is
-    needed; as many granules as atomic callers touch if nobody else ever faults, for only a
-    sleepable fault refills the reserve.
-
-    Raises
-    ------
-    TraceError, ParameterError
-        As `replay`.
-    """
-    return reserve_needed(trace, params)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """One row of `atomic_remedies`: what is replayed, and its atomic calls before the remedy."""
@@ -203,7 +182,7 @@ def atomic_remedies(
     """
     if not isinstance(trace, Trace):
         raise TraceError(f"trace {trace.name!r}: must be in memory for remedies to change it")
-    leads = [_checked_lead(lead) for lead in lead_events]
+    leads = [whole("lead_events", lead, 0) for lead in lead_events]
     remedies = [*_changed(trace, leads), *_reserves(trace, params, reserves)]
     rows = [_row(remedy, len(trace), params) for remedy in remedies]
     frame = pd.DataFrame(rows).assign(footprint_bytes=trace.footprint_bytes(params))

@@ -13,8 +13,8 @@ import pandas as pd
 
 from pfnlab.claims.measures.evictability import evictability, scattered
 from pfnlab.engine import replay
-from pfnlab.errors import ParameterError, TraceError
-from pfnlab.params import Params
+from pfnlab.errors import TraceError
+from pfnlab.params import Params, units
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
 from pfnlab.sweeps import priced
@@ -58,8 +58,8 @@ def repinned(
     ParameterError
         If `hold_events` is negative or no int, or the share no number from 0 to 1.
     """
-    hold = _checked_hold(hold_events)
-    chosen_share = _checked_share("pinned_share", pinned_share)
+    hold = None if hold_events is None else units.whole("hold_events", hold_events, 0)
+    chosen_share = units.share("pinned_share", pinned_share)
     made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
     bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
     bare = replaced(bare, {"ops": None, "atomic": None})
@@ -86,22 +86,6 @@ def _periods(pages: npt.NDArray[Any], accesses: Int64s, hold: int | None) -> tup
     new_page = np.diff(pages) != 0
     apart = new_page if hold is None else new_page | (np.diff(accesses) > hold)
     return np.concatenate([[True], apart]), np.concatenate([apart, [True]])
-
-
-def _checked_hold(hold_events: object) -> int | None:
-    if hold_events is None:
-        return None
-    whole = isinstance(hold_events, int | np.integer) and not isinstance(hold_events, bool)
-    if not whole or hold_events < 0:  # type: ignore[operator]
-        requirement = "must be None or a number of events, 0 or more"
-        raise ParameterError("hold_events", hold_events, requirement)
-    return int(hold_events)  # type: ignore[call-overload,no-any-return]
-
-
-def _checked_share(name: str, share: object) -> float:
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ParameterError(name, share, "must be a number from 0 to 1")
-    return float(share)
 
 
 def pins_compared(
@@ -149,7 +133,7 @@ def pins_compared(
         raise TraceError(f"trace {trace.name!r}: must be in memory for its pins to be changed")
     if trace.ops is None or not (trace.ops == GET).any():
         raise TraceError(f"ops of trace {trace.name!r}: has no GET; pins need some to compare with")
-    asked = _checked_share("at", at)
+    asked = units.share("at", at)
     kinds = _kinds(trace, tuple(hold_events), tuple(pinned_shares), params.seed)
     rows = [_row(kind, len(trace), params, asked) for kind in kinds]
     frame = priced(pd.DataFrame(rows), costs)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.engine.lazy_purge import OS_PAGE_BYTES, Lookups, Purged, lazy_max_pages
+from pfnlab.engine.lazy_purge import Lookups, Purged, lazy_max_pages
 from pfnlab.errors import ParameterError
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs, costs_of
+from pfnlab.params.units import OS_PAGE_BYTES
 from pfnlab.sweeps import priced, sweep
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
@@ -31,8 +32,6 @@ SLOPE_STEP = 0.05
 _BELOW_AND_ABOVE = (1 - SLOPE_STEP, 1 + SLOPE_STEP)
 #: Quarantines replayed, as batches of so many granules, beside those of `lazy_max_pages`.
 LAZY_BATCHES = tuple(8**power for power in range(1, 8))
-#: Full flushes below which the refills of one are no average.
-LEAST_FLUSHES = 20
 #: Columns that no sweep has; NaN in the rows that have none.
 OWN = ("unmapping", "single_passes", "miss_of_one", "miss_slope", "lazy_cpus", "refills_if_full",
        "mean_withheld_bytes", "peak_withheld_bytes", "mean_mapped_bytes")  # fmt: skip

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.claims.theory.checked import capacity_of, distribution, real, whole
+from pfnlab.claims.theory.checked import capacity_of, distribution
 from pfnlab.claims.theory.references import fifo_approximate, fifo_slope
+from pfnlab.params.units import real, whole
 
 _GRID = 48
 

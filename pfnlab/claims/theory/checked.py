@@ -1,43 +1,17 @@
-"""Arguments of the closed forms, checked once, each error naming its field."""
+"""Probabilities and capacities that the closed forms take, each error naming its field."""
 
 import math
-from numbers import Real as RealNumber
-from operator import index
 
 import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import ParameterError
+from pfnlab.params.units import whole
 
 Reals = npt.NDArray[np.float64]
 
 #: How far from 1 the sum of probabilities may be: rounding of some millions of them.
 SUM_TOLERANCE = 1e-9
-
-
-def whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    """Return an int within its bounds, or refuse it."""
-    limits = f"at least {least}" if most is None else f"between {least} and {most}"
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise ParameterError(name, value, f"must be an int, {limits}") from None
-    if number < least or (most is not None and number > most):
-        raise ParameterError(name, value, f"must be {limits}")
-    return number
-
-
-def real(name: str, value: object, least: float, most: float = math.inf) -> float:
-    """Return a finite number within its inclusive bounds, or refuse it."""
-    limits = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
-    if isinstance(value, bool) or not isinstance(value, RealNumber):
-        raise ParameterError(name, value, f"must be a number, {limits}")
-    number = float(value)
-    if not math.isfinite(number) or not least <= number <= most:
-        raise ParameterError(name, value, f"must be a number, {limits}")
-    return number
 
 
 def distribution(probabilities: npt.ArrayLike) -> Reals:

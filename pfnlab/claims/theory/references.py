@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.claims.theory.checked import Reals, capacity_of, distribution, real, used, whole
+from pfnlab.claims.theory.checked import Reals, capacity_of, distribution, used
 from pfnlab.errors import ParameterError
+from pfnlab.params.units import real, whole
 
 #: Most items whose subsets `lru_exact` goes through: 2**20 of them take 16 MiB and half a second.
 MAX_LRU_ITEMS = 20

@@ -2,8 +2,8 @@
 
 import math
 
-from pfnlab.claims.theory.checked import real, whole
 from pfnlab.errors import ParameterError
+from pfnlab.params.units import real, whole
 
 _LAZY_BYTES = 32 << 20
 

@@ -1,6 +1,5 @@
 """`Spec`: what all workloads share. A frozen record that draws a `Trace` for any region."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -9,9 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.params import Parameter, Params, Unit
+from pfnlab.params import Parameter, Params, Unit, units
 from pfnlab.params.memory import check_fits
-from pfnlab.params.units import format_bytes
 from pfnlab.traces.columns import Events
 from pfnlab.traces.trace import Evidence, Trace
 from pfnlab.traces.workloads.pieces import Feed, Piece, part_of
@@ -29,16 +27,7 @@ class Real:
 
     def parse(self, value: object) -> float:
         """Return `value` as a float, or refuse it by name."""
-        if isinstance(value, (str, bytes, bool, np.bool_)):
-            raise ParameterError(self.name, value, "must be a number")
-        try:
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            raise ParameterError(self.name, value, "must be a number") from None
-        if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
-            requirement = f"must be between {self.minimum:g} and {self.maximum:g}"
-            raise ParameterError(self.name, value, requirement)
-        return number
+        return units.real(self.name, value, self.minimum, self.maximum)
 
     def show(self, value: float) -> str:
         """Write a value so that reading gives it back."""
@@ -158,9 +147,11 @@ class Spec(ABC):
         """Refuse a region that is too small for the workload."""
         needed = self.pages_needed(params.page_bytes)
         if params.n_pages < needed:
-            least = format_bytes(needed * params.page_bytes)
+            least = units.format_bytes(needed * params.page_bytes)
             requirement = f"must be at least {least} for {self.name}"
-            raise ParameterError("region_bytes", format_bytes(params.region_bytes), requirement)
+            raise ParameterError(
+                "region_bytes", units.format_bytes(params.region_bytes), requirement
+            )
 
     def _seed(self, params: Params) -> int:
         return params.seed if self.seed is None else self.seed
