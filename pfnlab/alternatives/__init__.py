@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from pfnlab.alternatives.demand import replayed
 from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
-from pfnlab.alternatives.scheme import PROPERTIES, Scheme, chosen_schemes, known_schemes
+from pfnlab.alternatives.scheme import Scheme, chosen_schemes, known_schemes
 from pfnlab.alternatives.without_faults import BUILDS
 from pfnlab.engine.descriptor_use import Followed, follow
 from pfnlab.errors import ParameterError
+from pfnlab.frames.labels import PROPERTIES
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.traces.sources import Evidence, Replayable

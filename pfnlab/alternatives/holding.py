@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pfnlab.alternatives.scheme import PROPERTIES, Scheme
+from pfnlab.alternatives.scheme import Scheme
 from pfnlab.engine.descriptor_use import LINE_BYTES
+from pfnlab.frames.labels import PROPERTIES
 from pfnlab.params.costs import Costs
 
 Priced = Callable[[Costs], float]

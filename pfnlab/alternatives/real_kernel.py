@@ -1,13 +1,17 @@
-"""What a real kernel took for the descriptors of emulated NVDIMMs, beside what the schemes say."""
+"""The schemes beside a real kernel: this host, and measurements of emulated NVDIMMs."""
 
 import numpy as np
 import pandas as pd
 
 from pfnlab.alternatives import schemes
 from pfnlab.frames import require
-from pfnlab.params import Params
+from pfnlab.host.struct_page import Host
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.traces.trace import Trace
 
+#: Schemes that need no trace, in the order they are shown.
+SCHEMES = ("static_dram", "static_device", "hvo_2m", "hvo_1g", "compound_devmap_2m",
+           "compound_devmap_1g", "memdesc", "interleaved")  # fmt: skip
 #: The scheme that a namespace's mode and map stand for; `raw` has no descriptors.
 _SCHEMES = {
     ("fsdax", "mem"): "static_dram",
@@ -16,6 +20,16 @@ _SCHEMES = {
     ("devdax", "dev"): "static_device",
 }
 _NEEDED = ("nvdimm_bytes", "mode", "map", "nr_memmap_bytes", "ns_loss")
+
+
+def host_schemes(host: Host, memory_bytes: int | None = None) -> pd.DataFrame:
+    """Return the rows of `pfnlab.schemes` that need no trace, for so much memory (default: RAM)."""
+    size = memory_bytes if memory_bytes is not None else host.memory_bytes
+    most = int(PARAMETERS["region_bytes"].maximum)
+    whole = min(max(size or 0, host.page_bytes), most) // host.page_bytes * host.page_bytes
+    params = Params(region_bytes=whole, page_bytes=host.page_bytes)
+    empty = Trace(np.zeros(0, np.int64), page_bytes=host.page_bytes, name="host")
+    return schemes(empty, params, names=SCHEMES)
 
 
 def modelled(lines: pd.DataFrame) -> pd.DataFrame:

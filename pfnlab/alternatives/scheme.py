@@ -4,16 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pfnlab.errors import ParameterError, near
+from pfnlab.frames.labels import PROPERTIES
 from pfnlab.params import PARAMETERS
-
-#: What a user of descriptors may need, in the order of the columns.
-PROPERTIES = (
-    "stable_address",
-    "state_survives",
-    "shared_refcount",
-    "atomic_safe",
-    "bounded_dram",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

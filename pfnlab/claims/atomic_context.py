@@ -4,15 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.claims.measures.atomic_context import (
-    HELD,
-    NONE,
-    PINNED,
-    PREFAULTED,
-    RESERVE,
-    SMALLEST,
-    UNPINNED,
-)
 from pfnlab.claims.verdict import (
     ABOUT,
     Finding,
@@ -24,6 +15,7 @@ from pfnlab.claims.verdict import (
     worst,
 )
 from pfnlab.frames import require
+from pfnlab.frames.labels import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.claims.measures.pins import IDLE, LIFE, NO_PINS, RECORDED
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
+from pfnlab.frames.labels import IDLE, LIFE, NO_PINS, RECORDED
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, PASS
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.engine.lazy_purge import LEAST_FLUSHES, TLB_ENTRIES, lazy_max_pages
 from pfnlab.frames import require
+from pfnlab.frames.labels import AHEAD, LAZY, PASS
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import OS_PAGE_BYTES, short_bytes
 

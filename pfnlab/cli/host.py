@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the host and print it."""
+    from pfnlab.alternatives.real_kernel import host_schemes
     from pfnlab.host.struct_page import this_host
 
     host = this_host(arguments.root)
     if arguments.json:
-        table = json.loads(host.schemes().to_json(orient="records"))
+        table = json.loads(host_schemes(host).to_json(orient="records"))
         about = asdict(host) | {"descriptors_bytes": host.descriptors_bytes, "schemes": table}
         output.print_json(about, indent=1)
     else:
@@ -70,8 +71,9 @@ def _lines(host: Host) -> Iterator[str]:
 
 
 def _table(host: Host, size: int) -> Iterator[str]:
+    from pfnlab.alternatives.real_kernel import host_schemes
     from pfnlab.params.units import short_bytes
 
-    for row in host.schemes(size).to_dict("records"):
+    for row in host_schemes(host, size).to_dict("records"):
         dram, device = short_bytes(row["all_dram_bytes"]), short_bytes(row["device_bytes"])
         yield f"  {row['scheme']:20}{dram:>12} of DRAM{device:>12} of the device  {row['note']}"

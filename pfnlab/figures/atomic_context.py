@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from pfnlab.claims.measures.atomic_context import NONE, RESERVE
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import legend_below, new_figure, of_source
 from pfnlab.figures.palette import FAINT, GREY
 from pfnlab.frames import require
+from pfnlab.frames.labels import NONE, RESERVE
 
 _SMALLEST_SHARE = 1e-5
 _SPREAD = 0.52  # of a row, over which its sources are spread

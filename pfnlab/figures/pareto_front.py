@@ -1,25 +1,48 @@
 """The front of DRAM against time, over every point of the grid that it was chosen from."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from pfnlab.alternatives.advice import Advice
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, heading, new_figure, of_source, short
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
 from pfnlab.frames.best import DRAM, TIME, front_of, knee_of, legal
+from pfnlab.params import Params
 from pfnlab.params.units import short_bytes
+
+
+class Advice(Protocol):
+    """A choice among the points of a grid, such as `pfnlab.advise` returns."""
+
+    @property
+    def grid(self) -> pd.DataFrame:
+        """The points, a row each."""
+
+    @property
+    def dram_budget(self) -> int | None:
+        """Most bytes of DRAM, None for no limit."""
+
+    @property
+    def best(self) -> Params | None:
+        """The point to choose, None if none fits."""
+
+    @property
+    def lra(self) -> Params | None:
+        """The point to choose among those of policy ``lra``."""
+
+    def row(self, point: Params) -> dict[str, Any]:
+        """Return the row of `grid` with these parameters."""
 
 
 def pareto_front(points: Advice | pd.DataFrame) -> Figure:
     """Draw an advice, or the grid of one: DRAM against time, the front, the knee, the budget."""
-    grid = points.grid if isinstance(points, Advice) else points
+    grid = points if isinstance(points, pd.DataFrame) else points.grid
     shown = ["granule_bytes", "chunk_bytes", "batch_chunks", "policy"]
     require(grid, ["source", "evidence", DRAM, TIME, "atomic_faults", *shown])
     front = front_of(grid)
@@ -32,7 +55,7 @@ def pareto_front(points: Advice | pd.DataFrame) -> Figure:
     place = knee_of(front)
     if place is not None:
         _mark(axes, front.iloc[place].to_dict(), "knee", "D")
-    if isinstance(points, Advice):
+    if not isinstance(points, pd.DataFrame):
         _choice(axes, points)
     heading(axes, of_source(grid["source"].iloc[0], grid["evidence"].iloc[0]))
     bytes_axis(axes, "x", "DRAM at the peak: descriptors, page tables, reserve")

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pfnlab.claims.measures.pins import LIFE, NO_PINS, RECORDED
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
     bytes_axis,
@@ -17,6 +16,7 @@ from pfnlab.figures.drawing import (
 )
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
+from pfnlab.frames.labels import LIFE, NO_PINS, RECORDED
 from pfnlab.params.units import short_bytes
 
 _KINDS = {RECORDED: palette.place(0), LIFE: palette.place(2)}

@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pfnlab.alternatives.by_region import DRAM_SHARE, WINNING, winners
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import heading, new_figure, short
 from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
+from pfnlab.frames.best import DRAM_SHARE, WINNING, winners
 from pfnlab.params.units import short_bytes
 
 _NEEDS = (
@@ -24,7 +24,7 @@ _STRIPE = 0.05  # of a cell: in the colour of the winner's family
 
 
 def by_region(frame: pd.DataFrame) -> Figure:
-    """Draw the winners of `pfnlab.alternatives.by_region`, a panel for each set of needs."""
+    """Draw the winner of each region and workload, a panel for each set of needs."""
     every = sorted({need for _, needs in _NEEDS for need in needs})
     require(frame, ["region_bytes", *WINNING, *every])
     regions, sources = list(frame["region"].unique()), list(frame["source"].unique())

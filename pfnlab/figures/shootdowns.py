@@ -13,7 +13,6 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, PASS
 from pfnlab.engine.lazy_purge import LEAST_FLUSHES, TLB_ENTRIES
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import (
@@ -26,6 +25,7 @@ from pfnlab.figures.drawing import (
 )
 from pfnlab.figures.palette import GREY, INK
 from pfnlab.frames import require
+from pfnlab.frames.labels import AHEAD, LAZY, PASS
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.units import OS_PAGE_BYTES, short_bytes
 

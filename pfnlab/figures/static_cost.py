@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from pfnlab.alternatives import PROPERTIES
 from pfnlab.figures import palette
 from pfnlab.figures.drawing import legend_below, new_figure, of_source
 from pfnlab.figures.palette import FAINT, GREY, INK
 from pfnlab.frames import require
+from pfnlab.frames.labels import PROPERTIES
 from pfnlab.params.units import short_bytes
 
 # Drawn at the left edge: nothing has no place on a logarithmic axis.

@@ -1,4 +1,6 @@
-"""Points of a grid that no other beats in both DRAM and time, and the knee among them."""
+"""The best rows of a frame: the Pareto front of DRAM and time, and the winner of each region."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,11 @@ from pfnlab.frames import require
 #: What a point costs: peak of descriptors, page tables and reserve; and ns an access.
 DRAM, TIME = "dram_bytes", "event_ns"
 _NEEDED = ("peak_resident_bytes", "page_table_bytes", "reserve_granules", "granule_bytes")
+#: Most DRAM that a winner may take, as a share of the static array's: a judgement.
+DRAM_SHARE = 1 / 16
+#: Columns that tell one table of schemes from another's.
+TABLE = ("region", "source", "evidence", "n_events")
+WINNING = (*TABLE, "scheme", "all_dram_bytes", "event_ns", "vmemmap_bytes", "gets")
 
 
 def with_dram(frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,3 +62,24 @@ def knee_of(front: pd.DataFrame) -> int | None:
 
 def _logarithm(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(np.maximum(values, np.finfo(float).tiny)))
+
+
+def winners(frame: pd.DataFrame, needs: Iterable[str] = ()) -> pd.DataFrame:
+    """Return the fastest scheme of each table that keeps `needs` and takes little DRAM.
+
+    Little is `DRAM_SHARE` of the static array. A trace that takes references is not served by
+    pfns alone. A table in which nothing qualifies has no row.
+
+    Raises
+    ------
+    FrameError
+        If the frame lacks a column.
+    """
+    wanted = list(needs)
+    require(frame, [*WINNING, *wanted])
+    rows = frame.dropna(subset=["event_ns"])
+    keeps = rows[wanted].fillna(False).astype(bool).all(axis=1)
+    little = rows["all_dram_bytes"] <= DRAM_SHARE * rows["vmemmap_bytes"]
+    serves = ~((rows["scheme"] == "pfn_only") & (rows["gets"] > 0))
+    good = rows[keeps & little & serves].sort_values("event_ns", kind="stable")
+    return good.drop_duplicates(list(TABLE)).sort_index()

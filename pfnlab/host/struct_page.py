@@ -10,18 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from pfnlab.alternatives import schemes
-from pfnlab.params import PARAMETERS, Params
-from pfnlab.traces.trace import Trace
-
 #: ``/proc/iomem`` ranges that hold descriptors, or could.
 _KINDS = ("System RAM", "Persistent Memory", "Soft Reserved", "CXL Window")
-#: Schemes that need no trace, in the order they are shown.
-SCHEMES = ("static_dram", "static_device", "hvo_2m", "hvo_1g", "compound_devmap_2m",
-           "compound_devmap_1g", "memdesc", "interleaved")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +74,6 @@ class Host:
         if not self.memory_bytes or self.memmap_boot_bytes is None:
             return None
         return self.memmap_boot_bytes / (self.memory_bytes / self.page_bytes)
-
-    def schemes(self, memory_bytes: int | None = None) -> pd.DataFrame:
-        """Return what each way to hold descriptors would take for so much memory (default: RAM).
-
-        Returns
-        -------
-        pandas.DataFrame
-            The rows of `pfnlab.schemes` that need no trace.
-        """
-        size = memory_bytes if memory_bytes is not None else self.memory_bytes
-        most = int(PARAMETERS["region_bytes"].maximum)
-        whole = min(max(size or 0, self.page_bytes), most) // self.page_bytes * self.page_bytes
-        params = Params(region_bytes=whole, page_bytes=self.page_bytes)
-        empty = Trace(np.zeros(0, np.int64), page_bytes=self.page_bytes, name="host")
-        return schemes(empty, params, names=SCHEMES)
 
 
 def this_host(root: str | os.PathLike[str] = "/") -> Host:

@@ -7,7 +7,8 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures, notebooks
-from pfnlab.alternatives.by_region import CONTENDERS, contenders, winners
+from pfnlab.alternatives.by_region import CONTENDERS, contenders
+from pfnlab.frames.best import winners
 
 NAMES = ("optane-1tib", "mi300x")
 

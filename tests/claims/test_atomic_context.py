@@ -18,6 +18,7 @@ from pfnlab.claims.measures.atomic_context import (
     prefaulted,
     unpinned,
 )
+from pfnlab.frames import labels
 from tests import reference
 
 LOOKUP, GET, PUT = reference.LOOKUP, reference.GET, reference.PUT
@@ -193,21 +194,21 @@ def test_rows_are_replays_of_the_changed_traces(events: list[Event], lead: int) 
     frame = atomic_remedies(trace_of(events), params, lead_events=[lead], reserves=[1])
     rows = rows_of(frame)
     plain = {
-        atomic_context.NONE: (events, 0),
-        atomic_context.PINNED: (plainly_pinned(events), 0),
-        atomic_context.PREFAULTED: (plainly_prefaulted(events, lead, False), 0),
-        atomic_context.HELD: (plainly_prefaulted(events, lead, True), 0),
-        atomic_context.RESERVE: (events, 1),
+        labels.NONE: (events, 0),
+        labels.PINNED: (plainly_pinned(events), 0),
+        labels.PREFAULTED: (plainly_prefaulted(events, lead, False), 0),
+        labels.HELD: (plainly_prefaulted(events, lead, True), 0),
+        labels.RESERVE: (events, 1),
     }
     for remedy, (changed, reserve) in plain.items():
         row = rows[remedy]
         assert row["atomic_faults"] == plain_failures(changed, 8192, reserve)
         assert row["events_added"] == len(changed) - len(events)
         assert row["atomic_calls"] == sum(atomic and op != PUT for _, op, atomic in events)
-    assert rows[atomic_context.SMALLEST]["atomic_faults"] == 0
+    assert rows[labels.SMALLEST]["atomic_faults"] == 0
     bare = [(pfn, LOOKUP, atomic) for pfn, _, atomic in events]
     if any(op != LOOKUP for _, op, _ in events):
-        assert rows[atomic_context.UNPINNED]["atomic_faults"] == plain_failures(bare, 8192, 0)
+        assert rows[labels.UNPINNED]["atomic_faults"] == plain_failures(bare, 8192, 0)
 
 
 @pytest.mark.kernel
@@ -215,10 +216,10 @@ def test_a_held_prefault_is_never_undone() -> None:
     params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="4KiB", threshold_bytes="64KiB")
     trace = pfnlab.workload("gup_fast", n_events=3_000).trace(params)
     rows = rows_of(atomic_remedies(trace, params, lead_events=[500]))
-    assert rows[atomic_context.NONE]["illegal_share"] == 1.0  # nobody ever sleeps
-    assert rows[atomic_context.PREFAULTED]["atomic_faults"] > 0
-    assert rows[atomic_context.HELD]["atomic_faults"] == 0
-    smallest = rows[atomic_context.SMALLEST]
+    assert rows[labels.NONE]["illegal_share"] == 1.0  # nobody ever sleeps
+    assert rows[labels.PREFAULTED]["atomic_faults"] > 0
+    assert rows[labels.HELD]["atomic_faults"] == 0
+    smallest = rows[labels.SMALLEST]
     assert smallest["reserve_granules"] == smallest["footprint_bytes"] // 4096
 
 
@@ -227,7 +228,7 @@ def test_a_trace_without_atomic_calls_says_so() -> None:
     params = pfnlab.Params(region_bytes="1GiB", threshold_bytes="2MiB")
     block_io = pfnlab.workload("block_io", n_events=2_000).trace(params)
     frame = atomic_remedies(block_io, params, "hvo-8s")
-    rows = frame[frame["remedy"] != atomic_context.UNPINNED]
+    rows = frame[frame["remedy"] != labels.UNPINNED]
     assert set(rows["note"]) == {atomic_context.NO_ATOMIC_CALLS}
     assert not rows["illegal_share"].any()
     assert frame["event_ns"].gt(0).all()
@@ -241,10 +242,10 @@ def test_leads_and_reserves_may_be_none_or_many() -> None:
     trace = pfnlab.workload("softirq", n_events=2_000).trace(params)
     frame = atomic_remedies(trace, params, lead_events=[], reserves=[])
     few = [
-        atomic_context.UNPINNED,
-        atomic_context.NONE,
-        atomic_context.PINNED,
-        atomic_context.SMALLEST,
+        labels.UNPINNED,
+        labels.NONE,
+        labels.PINNED,
+        labels.SMALLEST,
     ]
     assert list(frame["remedy"]) == few
     frame = atomic_remedies(trace, params, lead_events=[1, 8], reserves=[0, 1, 2])
@@ -287,20 +288,20 @@ def test_verdicts_on_contexts() -> None:
     assert claims.atomic_calls_fault(legal).holds is False
     assert claims.atomic_calls_fault(block_io).holds is None
     assert claims.a_remedy_suffices(softirq.assign(atomic_faults=1)).holds is False
-    assert claims.a_remedy_suffices(softirq[softirq["remedy"] == atomic_context.NONE]).holds is None
+    assert claims.a_remedy_suffices(softirq[softirq["remedy"] == labels.NONE]).holds is None
     for claim in (claims.atomic_calls_fault, claims.a_remedy_suffices):
-        assert claim(softirq[softirq["remedy"] == atomic_context.SMALLEST]).holds is None
+        assert claim(softirq[softirq["remedy"] == labels.SMALLEST]).holds is None
 
 
 @pytest.mark.kernel
 def test_a_reserve_of_the_whole_footprint_is_no_remedy() -> None:
     frame = remedies("gup_fast")
-    dear = frame[frame["remedy"].isin([atomic_context.NONE, atomic_context.SMALLEST])]
+    dear = frame[frame["remedy"].isin([labels.NONE, labels.SMALLEST])]
     assert claims.a_remedy_suffices(dear).holds is False
     assert claims.a_remedy_suffices(frame).holds is True
-    late = frame[frame["remedy"].isin([atomic_context.NONE, atomic_context.HELD])]
+    late = frame[frame["remedy"].isin([labels.NONE, labels.HELD])]
     assert claims.a_remedy_suffices(late).holds is True
     assert claims.a_remedy_suffices(late.assign(lead_events=0)).holds is False
     over = late.assign(peak_resident_bytes=2 * late["threshold_bytes"])
-    over.loc[over["remedy"] == atomic_context.NONE, "peak_resident_bytes"] = 0
+    over.loc[over["remedy"] == labels.NONE, "peak_resident_bytes"] = 0
     assert claims.a_remedy_suffices(over).holds is False

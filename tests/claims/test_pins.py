@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import claims
-from pfnlab.claims.measures import pins
 from pfnlab.claims.measures.atomic_context import prefaulted
 from pfnlab.claims.measures.evictability import evictability, pinned_pages, scattered
 from pfnlab.claims.measures.pins import pins_compared, repinned
+from pfnlab.frames import labels
 from tests import reference
 from tests.claims.test_atomic_context import (
     SMALL,
@@ -207,10 +207,10 @@ def test_rows_are_replays_of_the_repinned_traces(events: list[Event]) -> None:
     params = pfnlab.Params(**SMALL, threshold_bytes="8KiB")
     frame = pins_compared(trace_of(events), params, hold_events=[3], pinned_shares=[1.0])
     plain = {
-        pins.RECORDED: [(pfn, op, False) for pfn, op, _ in events],
-        pins.NO_PINS: [(pfn, LOOKUP, False) for pfn, op, _ in events if op != PUT],
-        pins.IDLE: plainly_repinned(events, 3),
-        pins.LIFE: plainly_repinned(events, None),
+        labels.RECORDED: [(pfn, op, False) for pfn, op, _ in events],
+        labels.NO_PINS: [(pfn, LOOKUP, False) for pfn, op, _ in events if op != PUT],
+        labels.IDLE: plainly_repinned(events, 3),
+        labels.LIFE: plainly_repinned(events, None),
     }
     for row in frame.to_dict("records"):
         changed = plain[row["pins"]]
@@ -241,10 +241,10 @@ def test_pins_for_life_break_the_bound_and_keep_the_state() -> None:
     frame = pins_compared(trace, share_of(trace, params, 0.25), pinned_shares=[1.0])
     rows = {str(row["pins"]): row for row in frame.to_dict("records")}
     peaks = {kind: row["peak_resident_bytes"] for kind, row in rows.items()}
-    threshold = rows[pins.LIFE]["threshold_bytes"]
-    assert peaks[pins.LIFE] > threshold >= peaks[pins.NO_PINS]
-    assert rows[pins.LIFE]["refaults"] < rows[pins.NO_PINS]["refaults"]
-    assert rows[pins.LIFE]["overcommits"] > 0
+    threshold = rows[labels.LIFE]["threshold_bytes"]
+    assert peaks[labels.LIFE] > threshold >= peaks[labels.NO_PINS]
+    assert rows[labels.LIFE]["refaults"] < rows[labels.NO_PINS]["refaults"]
+    assert rows[labels.LIFE]["overcommits"] > 0
 
 
 @pytest.mark.kernel
@@ -297,9 +297,9 @@ def test_the_bound_is_broken_by_pins_for_life(frame: pd.DataFrame) -> None:
     assert claim(frame.assign(peak_resident_bytes=frame["threshold_bytes"])).holds is False
     assert claim(frame.assign(peak_resident_bytes=9 * frame["threshold_bytes"])).holds is False
     assert claim(frame.assign(evicted_chunks=0)).holds is None
-    for kind in (pins.LIFE, pins.NO_PINS, pins.IDLE):
+    for kind in (labels.LIFE, labels.NO_PINS, labels.IDLE):
         assert claim(frame[frame["pins"] != kind]).holds is None
-    few = frame[(frame["pinned_share"] < 1) & (frame["pins"] != pins.RECORDED)]
+    few = frame[(frame["pinned_share"] < 1) & (frame["pins"] != labels.RECORDED)]
     assert claim(few).holds is None  # pins on some pages say nothing of pins on all
 
 
@@ -310,4 +310,4 @@ def test_the_closed_form_is_judged_by_the_replay(frame: pd.DataFrame) -> None:
     assert claim(many.assign(evictable_share=0.7)).holds is False
     assert claim(many.assign(pinned_page_share=0.0)).holds is None
     assert claim(many.assign(chunks=3)).holds is None
-    assert claim(many[many["pins"] != pins.RECORDED]).holds is None
+    assert claim(many[many["pins"] != labels.RECORDED]).holds is None

@@ -12,7 +12,7 @@ import pytest
 import pfnlab
 from pfnlab import claims, figures, notebooks
 from pfnlab.claims.measures import shootdowns
-from pfnlab.claims.measures.shootdowns import AHEAD, LAZY, PASS
+from pfnlab.frames.labels import AHEAD, LAZY, PASS
 from pfnlab.host import other_cpus, tlb_ipis
 
 AXES: dict[str, Any] = {

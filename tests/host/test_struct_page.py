@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pfnlab.alternatives.real_kernel import host_schemes
 from pfnlab.cli import main
 from pfnlab.host.struct_page import Host, this_host
 
@@ -92,7 +93,7 @@ def test_pages_of_64_kib(tmp_path: Path) -> None:
     )
     assert (host.page_bytes, host.memory_bytes) == (65536, 4 * GIB)
     assert host.bytes_a_page == 64
-    table = host.schemes().set_index("scheme")
+    table = host_schemes(host).set_index("scheme")
     assert table.loc["static_dram", "dram_bytes"] == 4 * MIB == host.memmap_boot_bytes
 
 

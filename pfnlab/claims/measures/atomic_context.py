@@ -10,6 +10,7 @@ import pandas as pd
 
 from pfnlab.engine import replay, smallest_reserve
 from pfnlab.errors import TraceError
+from pfnlab.frames.labels import HELD, NONE, PINNED, PREFAULTED, RESERVE, SMALLEST, UNPINNED
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import whole
@@ -19,16 +20,6 @@ from pfnlab.traces.requests import GET, LOOKUP, PUT
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 
-#: Remedies, by the names that frames give them.
-UNPINNED, NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
-    "pins taken away",
-    "none",
-    "pin for the I/O",
-    "prefault",
-    "prefault and pin",
-    "reserve",
-    "smallest reserve",
-)
 #: Events that a prefault comes before its atomic call, where the caller names no others.
 LEAD_EVENTS = (1024, 65536)
 #: Granules of the reserves tried, where the caller names no others.

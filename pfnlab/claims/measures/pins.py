@@ -14,6 +14,7 @@ import pandas as pd
 from pfnlab.claims.measures.evictability import evictability, scattered
 from pfnlab.engine import replay
 from pfnlab.errors import TraceError
+from pfnlab.frames.labels import IDLE, LIFE, NO_PINS, RECORDED
 from pfnlab.params import Params, units
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
@@ -24,8 +25,6 @@ from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads.random_words import chances, key_of, words_at
 
-#: Pins of a row, by the names that frames give them.
-RECORDED, NO_PINS, IDLE, LIFE = "as recorded", "none", "until idle", "for life"
 #: Accesses that a page stays pinned after its last one, and shares of pages that are ever pinned,
 #: where the caller names no others.
 HOLD_EVENTS = (64, 4096, 65536)

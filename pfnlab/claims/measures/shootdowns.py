@@ -16,6 +16,7 @@ import pandas as pd
 from pfnlab.engine.lazy_purge import Lookups, Purged, lazy_max_pages
 from pfnlab.errors import ParameterError
 from pfnlab.frames import require
+from pfnlab.frames.labels import AHEAD, LAZY, PASS
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.units import OS_PAGE_BYTES
@@ -24,9 +25,6 @@ from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 
-#: Ways to unmap: one pass and its flush; the quarantine filled when the threshold is reached, or
-#: filled ahead of it.
-PASS, LAZY, AHEAD = "pass", "lazy purge", "lazy purge ahead"
 #: Share of the threshold by which it is moved to measure how the miss ratio falls with it.
 SLOPE_STEP = 0.05
 _BELOW_AND_ABOVE = (1 - SLOPE_STEP, 1 + SLOPE_STEP)
