@@ -14,8 +14,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from pfnlab.alternatives.demand import replayed
-from pfnlab.alternatives.holding import PRICED, Holding, Row, Unanswered
-from pfnlab.alternatives.scheme import Scheme, chosen_schemes, known_schemes
+from pfnlab.alternatives.scheme import (
+    PRICED,
+    Holding,
+    Row,
+    Scheme,
+    Unanswered,
+    chosen_schemes,
+    known_schemes,
+)
 from pfnlab.alternatives.without_faults import BUILDS
 from pfnlab.engine.descriptor_use import Followed, follow
 from pfnlab.errors import ParameterError

@@ -7,15 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from pfnlab.alternatives import PROPERTIES
+from pfnlab.alternatives.scheme import known_schemes
 from pfnlab.frames.best import DRAM, TIME, front_of, knee_of
+from pfnlab.frames.labels import PROPERTIES
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import format_bytes, short_bytes
 from pfnlab.traces.sources import Evidence
 
-#: HVO serves hugetlb pages of RAM only, never a device.
-_NOT_FOR_DEVICES = ("hvo_2m", "hvo_1g")
 #: What sets a point of the grid apart, in the order of the answer.
 _CHOICES = ("granule_bytes", "chunk_bytes", "batch_chunks", "threshold_bytes", "policy",
             "reserve_granules")  # fmt: skip
@@ -85,9 +84,9 @@ class Advice:
         return table[keeps & fits & serves].sort_values(TIME, kind="stable")
 
     def _barred(self) -> set[str]:
-        barred = {*_NOT_FOR_DEVICES} | ({"pfn_only"} if self.gets else set())
-        policies = {f"demand_{name}" for name in PARAMETERS["policy"].names}
-        return barred | (policies - {"demand_lra"} if self.lra else policies)
+        barred = {name for name, scheme in known_schemes().items() if not scheme.for_devices}
+        barred |= {"pfn_only"} if self.gets else set()
+        return barred if self.lra else barred | {"demand_lra"}
 
     @property
     def scheme(self) -> str | None:

@@ -1,35 +1,22 @@
-"""Which scheme wins on which region: the contenders for a device, and the fastest of them."""
+"""The contenders: the schemes that can hold the descriptors of a device, on one trace."""
 
 from dataclasses import asdict
 
 import pandas as pd
 
-from pfnlab.alternatives import counted
+from pfnlab.alternatives import counted, known_schemes
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.traces.sources import Replayable
 
-#: What can hold the descriptors of a device: no HVO, which is for RAM, and no victim order that
-#: needs a record of accesses.
-CONTENDERS = (
-    "static_dram",
-    "static_device",
-    "interleaved",
-    "pfn_only",
-    "temporary",
-    "compound_devmap_2m",
-    "compound_devmap_1g",
-    "two_level",
-    "memdesc",
-    "device_lazy",
-    "demand_keep",
-    "demand_shared",
-    "demand_lra",
-)
+
+def contender_names() -> list[str]:
+    """Return the schemes that can hold the descriptors of a device."""
+    return [name for name, scheme in known_schemes().items() if scheme.for_devices]
 
 
 def contenders(trace: Replayable, params: Params, costs: str | Costs) -> pd.DataFrame:
-    """Return the rows of `pfnlab.schemes` for `CONTENDERS`, and what one pass counted."""
-    found = counted(trace, params, names=CONTENDERS)
+    """Return the rows of `pfnlab.schemes` for a device, and what one pass counted."""
+    found = counted(trace, params, names=contender_names())
     seen = asdict(found.seen) | {"accesses": found.seen.accesses}
     return found.table(costs).assign(**seen, vmemmap_bytes=params.vmemmap_bytes)

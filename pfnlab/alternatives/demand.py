@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pfnlab.alternatives.holding import Holding, Unanswered
-from pfnlab.alternatives.scheme import Scheme
+from pfnlab.alternatives.scheme import Holding, Scheme, Unanswered
 from pfnlab.engine import replay_many
 from pfnlab.engine.descriptor_use import Followed
 from pfnlab.engine.plan import check_policy

@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from pfnlab.alternatives import schemes
+from pfnlab.alternatives import known_schemes, schemes
 from pfnlab.frames import require
 from pfnlab.host.struct_page import Host
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.traces.trace import Trace
 
-#: Schemes that need no trace, in the order they are shown.
-SCHEMES = ("static_dram", "static_device", "hvo_2m", "hvo_1g", "compound_devmap_2m",
-           "compound_devmap_1g", "memdesc", "interleaved")  # fmt: skip
 #: The scheme that a namespace's mode and map stand for; `raw` has no descriptors.
 _SCHEMES = {
     ("fsdax", "mem"): "static_dram",
@@ -29,7 +26,13 @@ def host_schemes(host: Host, memory_bytes: int | None = None) -> pd.DataFrame:
     whole = min(max(size or 0, host.page_bytes), most) // host.page_bytes * host.page_bytes
     params = Params(region_bytes=whole, page_bytes=host.page_bytes)
     empty = Trace(np.zeros(0, np.int64), page_bytes=host.page_bytes, name="host")
-    return schemes(empty, params, names=SCHEMES)
+    return schemes(empty, params, names=_without_trace())
+
+
+def _without_trace() -> list[str]:
+    known = known_schemes().values()
+    names = [s.name for s in known if not s.needs_trace and s.name != "pfn_only"]
+    return sorted(names, key=lambda name: name == "interleaved")  # last: no kernel has it
 
 
 def modelled(lines: pd.DataFrame) -> pd.DataFrame:

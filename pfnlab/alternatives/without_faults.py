@@ -1,14 +1,13 @@
 """Schemes without faults: what they take follows from the region and from which pages are pinned.
 
-Sources of the formulas are in the README's list; the static arrays and device-dax's deduplication
-are held against a real kernel in the tests (`data/measured/struct_page_cost.csv`).
+Formulas follow from the layouts that DESIGN 7 describes. Tests hold the static arrays and the
+deduplication of device-dax against a real kernel (`data/measured/struct_page_cost.csv`).
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pfnlab.alternatives.holding import Holding
-from pfnlab.alternatives.scheme import Scheme
+from pfnlab.alternatives.scheme import Holding, Scheme
 from pfnlab.engine.descriptor_use import AREA_BYTES, Followed
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs

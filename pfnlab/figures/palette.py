@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from matplotlib import colormaps
 from matplotlib.colors import to_hex, to_rgb
 
+from pfnlab.frames.labels import DEMAND, FAMILIES
 from pfnlab.params import PARAMETERS
 
 #: Roles: what is drawn in black, what stands back, what is illegal, pinned, or a limit.
@@ -57,23 +58,17 @@ _POLICIES: Mapping[str, Look] = {
 _OWN_POLICIES = (Look(_PINK, "<", "-."), Look(_VIOLET, ">", "-."), Look(_BROWN, "p", "-."))
 
 #: A family of schemes has a colour, each of it a marker; ``demand_<policy>`` has its policy's.
-_DEMAND = _BLUE
-_SCHEMES: Mapping[str, Look] = {
-    "static_dram": Look(_VERMILION),
-    "static_device": Look(_ORANGE),
-    "interleaved": Look(_ORANGE, "s"),
-    "device_lazy": Look(_ORANGE, "^"),
-    "pfn_only": Look(GREY),
-    "temporary": Look(_GREEN),
-    "hvo_2m": Look(_PINK),
-    "hvo_1g": Look(_PINK, "s"),
-    "compound_devmap_2m": Look(_PINK, "^"),
-    "compound_devmap_1g": Look(_PINK, "v"),
-    "two_level": Look(_SKY),
-    "memdesc": Look(_BROWN),
-    "demand_keep": Look(_DEMAND, "*"),
-    "demand_shared": Look(_DEMAND, "h"),
+_FAMILIES: Mapping[str, str] = {
+    "array in DRAM": _VERMILION,
+    "array on the device": _ORANGE,
+    "no descriptors": GREY,
+    "temporary": _GREEN,
+    "deduplicated vmemmap": _PINK,
+    "two levels": _SKY,
+    "memdesc": _BROWN,
+    DEMAND: _BLUE,
 }
+_MEMBERS, _DEMAND_MEMBERS = ("o", "s", "^", "v", "D", "P", "X", "<"), ("*", "h")
 
 #: Parts of a time; the sums that `Cost` names are drawn as their largest part.
 _COST_PARTS: Mapping[str, str] = {
@@ -105,10 +100,12 @@ def policy(name: str) -> Look:
 
 def scheme(name: str) -> Look:
     """Return the look of a scheme of DESIGN 7: its family's colour, and a marker of its own."""
-    if name in _SCHEMES:
-        return _SCHEMES[name]
-    order = name.removeprefix("demand_")
-    return Look(_DEMAND if order != name else INK, policy(order).marker)
+    for family, members in FAMILIES.items():
+        if name in members:
+            markers = _DEMAND_MEMBERS if family == DEMAND else _MEMBERS
+            return Look(_FAMILIES[family], markers[members.index(name) % len(markers)])
+    order = name.removeprefix(f"{DEMAND}_")
+    return Look(_FAMILIES[DEMAND] if order != name else INK, policy(order).marker)
 
 
 def size(size_bytes: float) -> Look:

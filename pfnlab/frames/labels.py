@@ -9,6 +9,20 @@ PROPERTIES = (
     "bounded_dram",
 )
 
+#: Column ``scheme``: the families of schemes, a colour each, and the members of each in the order
+#: of their markers. ``demand_<policy>`` is a member of `DEMAND` and has the policy's marker.
+DEMAND = "demand"
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "array in DRAM": ("static_dram",),
+    "array on the device": ("static_device", "interleaved", "device_lazy"),
+    "no descriptors": ("pfn_only",),
+    "temporary": ("temporary",),
+    "deduplicated vmemmap": ("hvo_2m", "hvo_1g", "compound_devmap_2m", "compound_devmap_1g"),
+    "two levels": ("two_level",),
+    "memdesc": ("memdesc",),
+    DEMAND: ("demand_keep", "demand_shared"),
+}
+
 #: Column ``remedy``: what is done for callers that can't sleep.
 UNPINNED, NONE, PINNED, PREFAULTED, HELD, RESERVE, SMALLEST = (
     "pins taken away",

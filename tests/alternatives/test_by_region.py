@@ -7,7 +7,7 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures, notebooks
-from pfnlab.alternatives.by_region import CONTENDERS, contenders
+from pfnlab.alternatives.by_region import contender_names, contenders
 from pfnlab.frames.best import winners
 
 NAMES = ("optane-1tib", "mi300x")
@@ -40,7 +40,7 @@ def changed(frame: pd.DataFrame, scheme: str, **columns: Any) -> pd.DataFrame:
 
 
 def test_every_region_is_replayed_as_it_is(frame: pd.DataFrame) -> None:
-    assert len(frame) == 2 * 2 * len(CONTENDERS)
+    assert len(frame) == 2 * 2 * len(contender_names())
     for name, some in frame.groupby("region"):
         region = pfnlab.region(str(name))
         for column in ("region_bytes", "page_bytes", "n_cpus", "device"):

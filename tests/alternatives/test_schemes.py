@@ -14,11 +14,23 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import claims
-from pfnlab.alternatives import PROPERTIES, counted, known_schemes, side_by_side
+from pfnlab.alternatives import (
+    PROPERTIES,
+    counted,
+    known_schemes,
+    scheme,
+    side_by_side,
+    without_faults,
+)
+from pfnlab.alternatives.by_region import contenders
 from pfnlab.alternatives.demand import point_of
-from pfnlab.alternatives.holding import WRITES_OF_A_CELL, YEAR_S
+from pfnlab.alternatives.real_kernel import host_schemes
+from pfnlab.alternatives.scheme import WRITES_OF_A_CELL, YEAR_S
 from pfnlab.engine.descriptor_use import follow
 from pfnlab.engine.shared_default import replay_shared_default
+from pfnlab.figures import palette
+from pfnlab.frames import labels
+from pfnlab.host.struct_page import Host
 from pfnlab.params.costs import FIGURES, Costs
 from tests import reference, reference_schemes
 
@@ -356,3 +368,44 @@ def test_properties_as_argued() -> None:
 def test_refusals(call: Any, message: str) -> None:
     with pytest.raises(pfnlab.PfnlabError, match=message):
         call(trace_of([(1, 1, False)]))
+
+
+# --- One declaration -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("for_devices", [True, False])
+def test_a_scheme_is_a_record_and_a_function(
+    for_devices: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = scheme.Scheme(
+        name="mirror", about="two arrays", has=frozenset({"stable_address"}),
+        for_devices=for_devices,
+    )  # fmt: skip
+
+    def held(record: scheme.Scheme, params: pfnlab.Params, seen: Any) -> scheme.Holding:
+        return scheme.Holding(scheme=record, dram_bytes=2 * params.vmemmap_bytes)
+
+    monkeypatch.setitem(scheme.SCHEMES, "mirror", mirror)
+    monkeypatch.setitem(without_faults.BUILDS, "mirror", held)
+    assert known_schemes()["mirror"] is mirror
+    params, trace = pfnlab.Params(), trace_of([(0, 1, False), (0, 2, False)])
+    assert row(pfnlab.schemes(trace, params), "mirror")["dram_bytes"] == 2 * params.vmemmap_bytes
+    devices = set(contenders(trace, params, "hvo-8s")["scheme"])
+    assert ("mirror" in devices) is for_devices
+    grid = {"threshold_bytes": ("1MiB",)}
+    advised = pfnlab.advise(trace, params, grid=grid).schemes
+    assert ("mirror" in set(advised["scheme"])) is for_devices
+    assert "mirror" in set(host_schemes(Host(kernel="", n_cpus=1, page_bytes=4096))["scheme"])
+    family = "array in DRAM"
+    members = (*labels.FAMILIES[family], "mirror")
+    monkeypatch.setitem(labels.FAMILIES, family, members)
+    looks = [palette.scheme(name) for name in members]
+    assert len({look.colour for look in looks}) == 1
+    assert len(set(looks)) == len(looks)
+
+
+def test_every_scheme_has_a_function_and_a_family() -> None:
+    families = [name for members in labels.FAMILIES.values() for name in members]
+    assert sorted(families) == sorted(scheme.SCHEMES)
+    replayed = {name for name in scheme.SCHEMES if name.startswith("demand_")}
+    assert set(scheme.SCHEMES) - replayed == set(without_faults.BUILDS)
