@@ -274,7 +274,7 @@ def test_equal_points_and_illegal_ones_are_left_out() -> None:
         ({"dram_budget": -5}, "dram_budget=-5: must hold one granule"),
         ({"dram_budget": "64"}, "dram_budget='64': must be a number with a unit"),
         ({"dram_budget": 1e9}, "dram_budget=1000000000.0: must be an int in bytes"),
-        ({"dram_budget": True}, "dram_budget=True: must be bytes"),
+        ({"dram_budget": True}, "dram_budget=True: must be an int in bytes"),
         ({"needs": ["stable_adress"]}, "no such property; did you mean 'stable_address'"),
         ({"needs": "stable_address"}, "must be a list of properties"),
         ({"costs": "hvo"}, "costs='hvo': no such preset"),
