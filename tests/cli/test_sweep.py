@@ -458,13 +458,13 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     """In a real process, which is told when its first row is there."""
     code = (
         "import sys\n"
-        "from pfnlab import grid\n"
+        "from pfnlab.sweeps.rows import Table\n"
         "from pfnlab.cli import main\n"
-        "put = grid.Table.put\n"
+        "put = Table.put\n"
         "def told(self, index, row):\n"
         "    put(self, index, row)\n"
         "    print('row', flush=True)\n"
-        "grid.Table.put = told\n"
+        "Table.put = told\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     path = tmp_path / "frame.parquet"

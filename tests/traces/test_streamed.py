@@ -462,7 +462,6 @@ SCRIPT = """
 import sys
 import numpy as np
 import pfnlab
-from pfnlab import streamed
 
 path, small, n_events = sys.argv[1], sys.argv[2], int(sys.argv[3])
 params = pfnlab.Params(region_bytes="1GiB")
