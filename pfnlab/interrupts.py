@@ -44,8 +44,11 @@ def interrupts_kept() -> Iterator[None]:
         raise
     finally:
         sys.unraisablehook = report
-        for timer in again:
+        waiting = [timer for timer in again if not timer.finished.is_set()]
+        for timer in waiting:
             timer.cancel()
+    if waiting:  # all was done before the time came to raise it
+        raise KeyboardInterrupt
 
 
 @contextmanager

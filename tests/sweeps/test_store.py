@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -343,24 +342,20 @@ def test_two_sweeps_share_a_store(tmp_path: Path) -> None:
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     whole = pfnlab.sweep(driver.source(), driver.PARAMS, **driver.AXES)
-    log = tmp_path / "log"
+    long = driver.AXES | {"batch_chunks": [*driver.AXES["batch_chunks"], *range(30, 1000)]}
+    add, presses = store.Store.add, iter([signal.SIGINT])
 
-    def interrupt() -> None:
-        while not log.exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+    def interrupted(self: store.Store, keys: Any, rows: Any) -> None:
+        add(self, keys, rows)
+        for press in presses:
+            os.kill(os.getpid(), press)
 
-    thread = threading.Thread(target=interrupt)
-    before = store.Store.add
-    driver.noting(log)
-    thread.start()
-    try:
-        with pytest.raises(pfnlab.SweepInterrupted) as caught:
-            pfnlab.sweep(driver.source(), driver.PARAMS, store=tmp_path / "s", **driver.AXES)
-    finally:
-        store.Store.add = before  # type: ignore[method-assign]
-    thread.join()
-    assert 0 < len(caught.value.frame) <= kill_points.stored_points(tmp_path / "s") < len(whole)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(pfnlab.SweepInterrupted) as caught:
+        patch.setattr(store.Store, "add", interrupted)
+        pfnlab.sweep(driver.source(), driver.PARAMS, store=tmp_path / "s", **long)
+    n_points = len(whole) // len(driver.AXES["batch_chunks"]) * len(long["batch_chunks"])
+    n_stored = kill_points.stored_points(tmp_path / "s")
+    assert 0 < len(caught.value.frame) <= n_stored < n_points
     again = pfnlab.sweep(driver.source(), driver.PARAMS, store=tmp_path / "s", **driver.AXES)
     pd.testing.assert_frame_equal(again, whole)
 
