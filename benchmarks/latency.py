@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tests.browser.copies import copied
 
 import pfnlab
 from benchmarks.report import about
 from benchmarks.traces import ROOT
 from pfnlab.params import PARAMETERS
 from tests.browser.chromium import chromium, launched
-from tests.browser.copies import copied
 from tests.browser.driving import STATUS, Notebook
 from tests.browser.lab import Lab, serving
 

@@ -94,6 +94,7 @@ def ids(page: Path) -> set[str]:
     return {str(tag["id"]) for tag in soup(page).find_all(id=True)}
 
 
+@pytest.mark.slow
 def test_links_of_the_built_pages_lead_somewhere(built: Path) -> None:
     pages = sorted(built.rglob("*.html"))
     assert len(pages) > len(PAGES)
@@ -145,6 +146,7 @@ def exported(module: ModuleType) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_every_public_name_is_in_the_reference(built: Path) -> None:
     documented = set().union(*map(ids, built.glob("reference/*.html")))
     names = [name for name, _ in public_names()]

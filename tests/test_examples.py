@@ -21,6 +21,7 @@ CLUSTER = pytest.param(DOCS / "howto" / "dask.md", marks=pytest.mark.filterwarni
 
 
 @pytest.mark.parametrize("page", [*WITH_EXAMPLES, CLUSTER], ids=name_of)
+@pytest.mark.slow
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("data", "notebooks"):

@@ -68,6 +68,7 @@ print((peak_bytes() - before) >> 20)
 @pytest.mark.parametrize(
     ("granule", "chunk"), [("4KiB", "4KiB"), ("4KiB", "2MiB"), ("2MiB", "1TiB")]
 )
+@pytest.mark.slow
 def test_a_64_tib_region_takes_memory_for_what_is_touched_only(
     granule: str, chunk: str, root: Path
 ) -> None:
@@ -98,6 +99,7 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_an_edited_callee_is_compiled_again(root: Path, tmp_path: Path) -> None:
     kernels = copied(root, tmp_path)
     assert replayed(tmp_path) == replayed(tmp_path) == "92"
@@ -113,6 +115,7 @@ def more() -> int:
 """
 
 
+@pytest.mark.slow
 def test_an_edited_callee_in_another_file_is_compiled_again(root: Path, tmp_path: Path) -> None:
     kernels = copied(root, tmp_path)
     (kernels / "elsewhere.py").write_text(CALLEE)

@@ -1,6 +1,7 @@
 """Advice against brute force over its whole grid, knees by plain geometry, and refusals."""
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,15 @@ def shipped(name: str) -> pfnlab.Trace:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def advices() -> dict[str, Advice]:
-    zipf = workload("zipf", n_events=N_EVENTS).trace(PARAMS)
-    traces = {"pgbench": shipped("pgbench"), "sqlite": shipped("sqlite"), "zipf": zipf}
+NAMES = ["zipf", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pgbench", "sqlite"))]
+
+
+@cache
+def advised(name: str) -> Advice:
+    zipf = workload("zipf", n_events=N_EVENTS)
+    trace = zipf.trace(PARAMS) if name == "zipf" else shipped(name)
     needs = ["stable_address", "shared_refcount"]
-    return {
-        name: advise(trace, pfnlab.Params(), dram_budget="1MiB", needs=needs, executor=2)
-        for name, trace in traces.items()
-    }
+    return advise(trace, pfnlab.Params(), dram_budget="1MiB", needs=needs, executor=2)
 
 
 def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
@@ -61,9 +62,9 @@ def costs_of_points(frame: pd.DataFrame) -> list[tuple[float, float]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["pgbench", "sqlite", "zipf"])
-def test_no_point_of_700_beats_one_that_is_returned(name: str, advices: dict[str, Advice]) -> None:
-    advice = advices[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_no_point_of_700_beats_one_that_is_returned(name: str) -> None:
+    advice = advised(name)
     points = costs_of_points(advice.grid)
     assert len(points) >= 700
     returned = set(costs_of_points(advice.front))
@@ -74,9 +75,9 @@ def test_no_point_of_700_beats_one_that_is_returned(name: str, advices: dict[str
         assert at in returned
 
 
-@pytest.mark.parametrize("name", ["pgbench", "sqlite", "zipf"])
-def test_the_best_is_the_fastest_within_the_budget(name: str, advices: dict[str, Advice]) -> None:
-    advice = advices[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_is_the_fastest_within_the_budget(name: str) -> None:
+    advice = advised(name)
     points = costs_of_points(advice.grid)
     assert advice.best is not None
     assert advice.lra is not None
@@ -86,11 +87,9 @@ def test_the_best_is_the_fastest_within_the_budget(name: str, advices: dict[str,
     assert advice.row(advice.lra)["event_ns"] == min(t for d, t in lra if d <= 1 << 20)
 
 
-@pytest.mark.parametrize("name", ["pgbench", "sqlite", "zipf"])
-def test_the_scheme_fits_keeps_its_properties_and_is_the_fastest(
-    name: str, advices: dict[str, Advice]
-) -> None:
-    advice = advices[name]
+@pytest.mark.parametrize("name", NAMES)
+def test_the_scheme_fits_keeps_its_properties_and_is_the_fastest(name: str) -> None:
+    advice = advised(name)
     good = [
         row
         for row in advice.all_schemes.dropna(subset=["event_ns"]).to_dict("records")
@@ -109,8 +108,9 @@ def test_the_scheme_fits_keeps_its_properties_and_is_the_fastest(
     assert at["event_ns"] == pytest.approx(row["event_ns"])
 
 
-def test_the_answer_names_what_was_asked_and_chosen(advices: dict[str, Advice]) -> None:
-    advice = advices["pgbench"]
+@pytest.mark.slow
+def test_the_answer_names_what_was_asked_and_chosen() -> None:
+    advice = advised("pgbench")
     for text in (str(advice), advice._repr_markdown_()):
         for part in ("pgbench (proxy) on 1TiB, 64 CPUs", "hvo-8s", "within 1 MiB",
                      "stable_address, shared_refcount", "16 GiB", str(advice.scheme)):  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.browser import copies
+from tests import small_notebooks
 from tests.browser.chromium import AbsentError, chromium, launched
 from tests.browser.driving import Notebook
 from tests.browser.lab import Lab, serving
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Notebooks that are opened unless all are asked for, and those that are small as they are.
+CHOSEN, AS_THEY_ARE = ("00_model", "04_eviction_threshold", "explore"), ("00_model",)
 FOUND_IN = ROOT / "results" / "browser"
 OPENED = pytest.StashKey[list[Notebook]]()
 
@@ -33,7 +35,7 @@ class Opening(Protocol):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "notebook_name" in metafunc.fixturenames:
         every = metafunc.config.getoption("--all-notebooks")
-        metafunc.parametrize("notebook_name", copies.NAMES if every else copies.CHOSEN)
+        metafunc.parametrize("notebook_name", small_notebooks.NAMES if every else CHOSEN)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,7 +75,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
 @pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Path of a trace that every notebook replays in a moment."""
-    return str(copies.small_trace(tmp_path_factory.mktemp("trace")))
+    return str(small_notebooks.small_trace(tmp_path_factory.mktemp("trace")))
 
 
 @pytest.fixture(scope="package")
@@ -83,8 +85,8 @@ def opening(lab: Lab, browser: Browser, small: str, pytestconfig: pytest.Config)
     @contextmanager
     def one(name: str, **parameters: Any) -> Iterator[Notebook]:
         folder = Path(tempfile.mkdtemp(dir=lab.root))
-        own = {**copies.parameters(name, small), **parameters}
-        path = folder / copies.copied(name, folder, own)
+        changed = {} if name in AS_THEY_ARE else small_notebooks.parameters(name, small)
+        path = folder / small_notebooks.copied(name, folder, {**changed, **parameters})
         notebook = Notebook(lab, browser, str(path.relative_to(lab.root)))
         opened.append(notebook)
         yield notebook

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.browser.conftest import FOUND_IN
 from tests.browser.driving import PICTURE, Notebook
+
+pytestmark = pytest.mark.slow
 
 SHOWN = """() => Array.from(document.querySelectorAll('.jp-OutputArea img'))
     .map(image => image.complete && image.naturalWidth > 0)"""

@@ -8,8 +8,10 @@ import pytest
 
 import pfnlab
 from tests.browser.conftest import Opening
-from tests.browser.copies import SMALL
 from tests.browser.driving import MESSAGE, Notebook
+from tests.small_notebooks import SMALL
+
+pytestmark = pytest.mark.slow
 
 PICTURES = ("timeline", "curve", "time", "residency")
 SOURCE, SHIPPED = "block_io:20000", "data/traces/sqlite.parquet"

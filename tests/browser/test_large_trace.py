@@ -7,6 +7,8 @@ import pytest
 from tests.browser.conftest import Opening
 from tests.browser.driving import STATUS, Notebook
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "zipf:1000000"
 PICTURE = "timeline"
 DRAGGED_S = 10

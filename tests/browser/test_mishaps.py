@@ -4,7 +4,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.browser.driving import DEAD, MESSAGE, Notebook
+
+pytestmark = pytest.mark.slow
 
 Open = Callable[..., Notebook]
 OTHER = "block_io:20000"

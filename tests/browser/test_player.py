@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.browser.driving import STATUS, Notebook
+
+pytestmark = pytest.mark.slow
 
 SCENE = "scene"
 PLAY = ".widget-play button"

@@ -103,6 +103,7 @@ def test_a_closed_pipe_is_quiet(root: Path) -> None:
 
 
 @pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
+@pytest.mark.slow
 def test_ctrl_c_is_130(tmp_path: Path) -> None:
     environment = os.environ | {"PFNLAB_COSTS": str(tmp_path)}
     with subprocess.Popen(

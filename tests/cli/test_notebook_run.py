@@ -37,6 +37,7 @@ def grid_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_papermill_command_line_and_python_give_equal_frames(
     grid_file: Path, tmp_path: Path, root: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_one_that_fails_is_said_and_the_others_run(
     assert said.count(": done; ") == 2
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path: Path) -> None:
     """The trace is refused by the region, which only a replay can tell."""
     words = ["sweep", "-p", "region_bytes", "1MiB", "-p", "threshold_bytes", "2MiB"]
@@ -219,6 +221,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path: Path) -> None:
     assert "TraceError" in (tmp_path / "sweep.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_every_kernel(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
     words = ["sweep", "03_chunk_size", "-j", "2", "-p", "source", "zipf:50000000"]

@@ -189,6 +189,7 @@ def test_points_that_fail_are_3_and_the_others_kept(
 
 @pytest.mark.parametrize("seconds", [2, 3])
 @pytest.mark.parametrize("command", ["advise", "schemes"])
+@pytest.mark.slow
 def test_ctrl_c_is_130(command: str, seconds: float) -> None:
     with subprocess.Popen(
         [*PFNLAB, command, "zipf:60000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

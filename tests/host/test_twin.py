@@ -200,6 +200,7 @@ def test_nothing_is_left_behind_after_an_error(
     assert abs(maps - before[2]) < 4  # the allocator's own
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_it() -> None:
     code = (
         "import pfnlab, sys\n"

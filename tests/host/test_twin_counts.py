@@ -12,6 +12,7 @@ from pfnlab.host.twin import run_twin
 pytestmark = pytest.mark.skipif(why_no_twin() is not None, reason=str(why_no_twin()))
 
 
+@pytest.mark.slow
 def test_every_setting_of_every_trace_agrees(root: Path) -> None:
     shipped = pfnlab.load(root / "data/traces/pagecache.parquet", stream=False)
     frame = twin_counts.agreement([shipped, *list(twin_counts.drawn())[:2]], n_events=400)

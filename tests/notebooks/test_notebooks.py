@@ -20,6 +20,7 @@ from pfnlab.frames import readable
 from pfnlab.notebooks import chapters, demo
 from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_ns
+from tests import small_notebooks
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 CALLS = [(c.notebook, call) for c in chapters.CHAPTERS for call in (*c.claims, c.figure)]
@@ -30,13 +31,6 @@ SWEPT = ("02_region_size", "03_chunk_size", "04_eviction_threshold", "sweep")
 
 def code_cells(path: Path) -> list[Any]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-
-
-@pytest.fixture(scope="module")
-def small_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    params = pfnlab.Params(region_bytes="16GiB")
-    trace = pfnlab.workload("block_io", n_events=20_000).trace(params)
-    return pfnlab.save(trace, tmp_path_factory.mktemp("trace") / "small.parquet")
 
 
 # --- As committed -----------------------------------------------------------------------------
@@ -72,7 +66,7 @@ def test_cells_are_thin_and_committed_executed_and_clean(path: Path) -> None:
     assert pictures
 
 
-# --- Under papermill --------------------------------------------------------------------------
+# --- Run, here and under papermill ------------------------------------------------------------
 
 
 def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -81,27 +75,27 @@ def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path) -> None:
-    out = tmp_path / "frame.parquet"
-    notebooks.execute(
-        path.stem,
-        {
-            "source": str(small_trace),
-            "region_bytes": "16GiB",
-            "chunk_bytes": "64KiB",
-            **({"region_bytes_axis": ["16GiB", "64GiB"]} if path.stem == "02_region_size" else {}),
-            "out": str(out),
-        },
-        tmp_path / "out.ipynb",
-    )
-    frame = pd.read_parquet(out)
+def test_every_notebook_runs_small(path: Path, small_frames: dict[str, pd.DataFrame]) -> None:
+    check_small(path.stem, small_frames[path.stem])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_runs_small_under_papermill(path: Path, tmp_path: Path) -> None:
+    out, source = tmp_path / "frame.parquet", small_notebooks.small_trace(tmp_path)
+    parameters = small_notebooks.parameters(path.stem, str(source)) | {"out": str(out)}
+    notebooks.execute(path.stem, parameters, tmp_path / "out.ipynb")
+    check_small(path.stem, pd.read_parquet(out))
+
+
+def check_small(name: str, frame: pd.DataFrame) -> None:
     frame = frame[frame["n_events"] > 0]  # others were measured, not replayed
     assert set(frame["source"]) == {"block_io"}
-    if path.stem == "00_model":  # a row an event, of the first ones
+    if name == "00_model":  # a row an event, of the first ones
         assert (frame["accesses"] + frame["puts"] == 1).all()
         assert frame["event"].tolist() == list(range(mechanism.SHOWN_EVENTS))
         return
-    if path.stem in SWEPT:
+    if name in SWEPT:
         assert (frame["accesses"] + frame["puts"] == 20_000).all()
     if "hits" in frame:
         handled = frame["hits"] + frame["faults"] + frame["atomic_faults"]
@@ -110,6 +104,7 @@ def test_every_notebook_runs_small(path: Path, small_trace: Path, tmp_path: Path
     assert frame["event_ns"].max() > 0
 
 
+@pytest.mark.slow
 def test_the_command_of_the_readme(tmp_path: Path, root: Path) -> None:
     command = "-p source data/traces/pgbench.parquet -y 'chunk_bytes_axis: [64KiB, 2MiB]' -p out"
     assert (
@@ -140,6 +135,7 @@ def test_an_injected_value_overrules_the_axes_of_the_notebook() -> None:
         assert set(notebooks.request(namespace).axes) == axes
 
 
+@pytest.mark.slow
 def test_an_unknown_name_fails_under_plain_papermill(tmp_path: Path, root: Path) -> None:
     out = tmp_path / "out.ipynb"
     done = papermill("notebooks/sweep.ipynb", str(out), "-p", "chunk_byte", "4096", cwd=root)
@@ -197,22 +193,27 @@ def test_execute_refuses_before_it_starts_a_kernel(tmp_path: Path) -> None:
 # --- Verdicts and the README ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_notebook_frame_and_picture(results: Path) -> None:
     names = {path.name for path in results.iterdir() if path.is_file()}
     kinds = ("ipynb", "parquet", "pdf", "png", "svg")
     assert names == {f"{c.notebook}.{kind}" for c in chapters.CHAPTERS for kind in kinds}
 
 
+@pytest.mark.slow
 def test_the_tables_of_verdicts_are_what_the_run_writes(
-    frames: dict[str, pd.DataFrame], root: Path
+    default_frames: dict[str, pd.DataFrame], root: Path
 ) -> None:
+    frames = default_frames
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
     readme, page = (root / "README.md").read_text(), (root / demo.VERDICTS).read_text()
     assert demo.with_table(readme, demo.table(found)) == readme
     assert demo.with_table(page, demo.details(found)) == page
 
 
-def test_verdicts_can_fail(frames: dict[str, pd.DataFrame]) -> None:
+@pytest.mark.slow
+def test_verdicts_can_fail(default_frames: dict[str, pd.DataFrame]) -> None:
+    frames = default_frames
     names = ("02_region_size", "03_chunk_size", "04_eviction_threshold")
     region, chunk, threshold = (frames[name] for name in names)
     over = region.assign(peak_resident_bytes=region["threshold_bytes"] + 1)
@@ -259,14 +260,21 @@ def test_claims_and_figures_refuse_other_frames(
 def test_a_missing_column_is_named(
     name: str, call: Callable[[pd.DataFrame], Any], frames: dict[str, pd.DataFrame]
 ) -> None:
-    frame, refusals = frames[name], 0
-    for column in frame.columns:
+    frame = frames[name]
+
+    def refused(columns: list[str]) -> list[str]:
+        """Return those that are missed; columns that are not are dropped together, it is faster."""
         try:
-            call(frame.drop(columns=column))
+            call(frame.drop(columns=columns))
         except pfnlab.PfnlabError as error:
-            assert column in str(error)
-            refusals += 1
-    assert refusals >= 3
+            if len(columns) == 1:
+                assert columns[0] in str(error)
+                return columns
+            half = len(columns) // 2
+            return refused(columns[:half]) + refused(columns[half:])
+        return []
+
+    assert len(refused([*frame.columns])) >= 3
 
 
 def test_figures_have_titles_units_and_every_source(frames: dict[str, pd.DataFrame]) -> None:
@@ -308,7 +316,9 @@ def test_tables_are_written_for_people() -> None:
     ]  # fmt: skip
 
 
-def test_the_overview_has_a_line_for_each_verdict(frames: dict[str, pd.DataFrame]) -> None:
+@pytest.mark.slow
+def test_the_overview_has_a_line_for_each_verdict(default_frames: dict[str, pd.DataFrame]) -> None:
+    frames = default_frames
     found = {c.notebook: chapters.verdicts(c, frames[c.notebook]) for c in chapters.CHAPTERS}
     lines = demo.overview(found).splitlines()
     assert len(lines) == sum(map(len, found.values()))

@@ -557,6 +557,7 @@ def test_whatever_goes_wrong_is_said(
     assert "ValueError" in explorer.lines.message
 
 
+@pytest.mark.slow
 def test_a_region_too_large_to_be_seen_is_refused(explorer: widgets.Explorer) -> None:
     number(explorer, "descriptor_bytes").box.value = "4096B"
     number(explorer, "region_bytes").box.value = "32PiB"

@@ -109,7 +109,13 @@ BAD_VICTIMS: list[tuple[Callable[..., Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("victim", "message"), BAD_VICTIMS)
+@pytest.mark.parametrize(
+    ("victim", "message"),
+    [
+        *BAD_VICTIMS[:2],
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in BAD_VICTIMS[2:]),
+    ],
+)
 def test_nonsense_ends_in_an_error(victim: Callable[..., Any], message: str) -> None:
     pfnlab.register(
         pfnlab.Policy(name="bad", insert=zeros, access=still, remove=zeros, victim=victim)
@@ -188,6 +194,7 @@ def test_a_name_is_known_once_registered_and_a_near_one_refused() -> None:
         pfnlab.Params(policy="yongest")
 
 
+@pytest.mark.slow
 def test_a_users_functions_never_reach_the_cache_on_disk(tmp_path: Path, root: Path) -> None:
     import os
     import subprocess

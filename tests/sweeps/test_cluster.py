@@ -19,7 +19,7 @@ from tests import driver, kill_points, poison
 
 distributed = pytest.importorskip("distributed")
 # What a cluster on a busy machine says of its own start and end is no concern of ours.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,7 @@ def test_traces_with_references_placed_and_streamed(
     equal(pfnlab.Trace(np.empty(0, np.int64)), pool, batch_chunks=[1, 2])
 
 
+@pytest.mark.slow
 def test_a_policy_of_ones_own_travels(pool: Executor, trace: pfnlab.Trace) -> None:
     own = pfnlab.Policy(
         name="travels", columns=2, insert=insert, access=access, remove=remove, victim=victim
@@ -121,6 +122,7 @@ def fresh(trace: pfnlab.Trace, share: int) -> pd.DataFrame:
 OWN: dict[str, Any] = {"policy": ["changes"], "threshold_of_footprint": [0.2]}
 
 
+@pytest.mark.slow
 def test_workers_that_live_on_take_a_policy_that_was_changed(trace: pfnlab.Trace) -> None:
     loky = pytest.importorskip("loky")
     with loky.ProcessPoolExecutor(1) as made:
@@ -264,6 +266,7 @@ def test_workers_with_other_code_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         pfnlab.sweep(pfnlab.Trace(np.arange(10)), PARAMS, executor=threads)
 
 
+@pytest.mark.slow
 def test_who_was_there_when_another_killed_is_not_blamed(
     working: Any, trace: pfnlab.Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +278,7 @@ def test_who_was_there_when_another_killed_is_not_blamed(
 
 
 @pytest.mark.parametrize("store", [False, True])
+@pytest.mark.slow
 def test_a_point_that_always_kills_is_found_and_named(
     store: bool, working: Any, tmp_path: Path, trace: pfnlab.Trace
 ) -> None:
@@ -293,6 +297,7 @@ def test_a_point_that_always_kills_is_found_and_named(
     pd.testing.assert_frame_equal(caught.value.frame, others)
 
 
+@pytest.mark.slow
 def test_an_executor_that_breaks_and_is_no_factory_says_so(working: Any) -> None:
     working(poison.kills_always)
     spec = pfnlab.workload("zipf", n_events=1000)
@@ -304,6 +309,7 @@ def test_an_executor_that_breaks_and_is_no_factory_says_so(working: Any) -> None
         pfnlab.sweep(spec, PARAMS, executor=pool, **BATCHES)
 
 
+@pytest.mark.slow
 def test_kill_9_of_real_workers(trace: pfnlab.Trace) -> None:
     """Workers are killed from outside, five times, while they replay."""
     axes = driver.AXES | {"batch_chunks": list(range(1, 25))}
@@ -358,6 +364,7 @@ pfnlab.sweep(trace, executor=pfnlab.processes(2), batch_chunks=list(range(1, 200
 """
 
 
+@pytest.mark.slow
 def test_a_script_that_every_worker_would_run_is_told_so(root: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(UNGUARDED)
@@ -385,6 +392,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_driver_ends_its_workers(root: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(KILLED)
@@ -419,6 +427,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_says_nothing_else(root: Path, tmp_path: Path) -> None:
     """The signal goes to the whole group, as a terminal sends it."""
     program = tmp_path / "program.py"
@@ -460,6 +469,7 @@ def group_is_gone(pid: int, within_seconds: float) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_driver_that_is_killed_alone(tmp_path: Path) -> None:
     process = kill_points.start(tmp_path, "processes")
     while not (tmp_path / "log").exists():
@@ -469,6 +479,7 @@ def test_workers_end_with_a_driver_that_is_killed_alone(tmp_path: Path) -> None:
     assert group_is_gone(process.pid, 30)
 
 
+@pytest.mark.slow
 def test_a_script_without_its_guard_is_told_so(root: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

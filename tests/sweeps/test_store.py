@@ -324,6 +324,7 @@ def test_a_full_tmpfs(tiny_disk: Path) -> None:
     pd.testing.assert_frame_equal(first, pfnlab.sweep(small(), PARAMS, **(AXES | some)))
 
 
+@pytest.mark.slow
 def test_two_sweeps_share_a_store(tmp_path: Path) -> None:
     """At the same time, in two processes, cut differently: each ends with the whole frame."""
     whole = pfnlab.sweep(driver.source(), driver.PARAMS, **driver.AXES)
@@ -360,6 +361,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, whole)
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_nothing() -> None:
     """`python -m tests.kill_points 1000 SEED` does so a thousand times."""
     assert kill_points.main(21, seed=int(time.time())) == 0

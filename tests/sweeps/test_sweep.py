@@ -317,6 +317,7 @@ except pfnlab.SweepInterrupted as stop:
 
 
 @pytest.mark.parametrize("after_seconds", [0.3, 1.0, 2.0, 3.0])
+@pytest.mark.slow
 def test_an_interrupt_is_heard_while_kernels_are_compiled(
     after_seconds: float, tmp_path: Path, root: Path
 ) -> None:

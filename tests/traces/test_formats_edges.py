@@ -289,6 +289,7 @@ def test_a_full_tmpfs_leaves_nothing(target: str, size: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("at", [".pfnlab-*", ".o.parquet.*"])
+@pytest.mark.slow
 def test_an_interrupted_conversion_leaves_nothing(at: str, tmp_path: Path) -> None:
     """Ctrl-C while events are spooled, and while they are written."""
     source = compressed_lines(tmp_path / "many.trace.gz", 3_000_000)

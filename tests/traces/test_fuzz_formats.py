@@ -14,6 +14,7 @@ WITH_FIXTURE = [name for name, files in fixtures().items() if files]
 
 
 @pytest.mark.parametrize("name", WITH_FIXTURE)
+@pytest.mark.slow
 def test_a_damaged_file_gives_a_trace_or_an_error(name: str, tmp_path: Path) -> None:
     with little_memory():
         ends, wrong = fuzz(name, N_FILES, 0, tmp_path / "damaged")

@@ -318,6 +318,7 @@ def test_a_file_that_shrinks_is_refused_where_it_ends(tmp_path: Path) -> None:
         next(there.pieces(PARAMS))
 
 
+@pytest.mark.slow
 def test_a_parquet_file_that_shrinks_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,6 +487,7 @@ next(half)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak")
 @pytest.mark.parametrize(("name", "most_mib"), [("folder", 16), ("trace.parquet", 48)])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_trace(tmp_path: Path, name: str, most_mib: int) -> None:
     n_events = 20_000_000  # 80 MB
     pfns = np.arange(n_events, dtype=np.uint32) & np.uint32((1 << 18) - 1)

@@ -1,32 +1,32 @@
-"""Copies of the notebooks in a folder of their own, without outputs, with other parameters."""
+"""The notebooks with parameters that take seconds: copied to a folder, or run in this process."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from IPython.core.interactiveshell import InteractiveShell
 from papermill.iorw import load_notebook_node, write_ipynb
 from papermill.parameterize import parameterize_notebook
+from traitlets.config import Config
 
 import pfnlab
 from pfnlab.notebooks.papermill_runs import FOLDER
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-#: What is opened unless all are asked for.
-CHOSEN = ("00_model", "04_eviction_threshold", "explore")
 N_EVENTS = 20_000
 SMALL: Mapping[str, Any] = {"region_bytes": "16GiB", "chunk_bytes": "64KiB"}
-#: An axis would overrule the small region.
+#: Axes that would overrule the small region, or evict nothing from it.
 AXES: Mapping[str, Mapping[str, Any]] = {
-    "02_region_size": {"region_bytes_axis": ["16GiB", "64GiB"]},
+    "02_region_size": {
+        "region_bytes_axis": ["16GiB", "64GiB"],
+        "threshold_bytes_axis": ["128KiB", "256KiB", "512KiB"],
+    },
 }
-#: Small as they are.
-AS_THEY_ARE = ("00_model",)
 
 
 def parameters(name: str, source: str) -> dict[str, Any]:
     """Return parameters with which a notebook runs in seconds."""
-    if name in AS_THEY_ARE:
-        return {}
     return {"source": source, **SMALL, **AXES.get(name, {})}
 
 
@@ -44,12 +44,34 @@ def copied(name: str, folder: Path, parameters: Mapping[str, Any]) -> str:
     It has no outputs, so that what a page shows comes from this run; `parameters` are injected
     as papermill does.
     """
-    notebook = load_notebook_node(str(FOLDER / f"{name}.ipynb"))
+    notebook = _with(name, parameters)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    if parameters:
-        notebook = parameterize_notebook(notebook, dict(parameters), kernel_name="python3")
     path = folder / f"{name}.ipynb"
     write_ipynb(notebook, str(path))
     return path.name
+
+
+def run_here(name: str, parameters: Mapping[str, Any]) -> None:
+    """Run the cells of a notebook in this process, without a kernel.
+
+    Figures and widgets are made, but shown nowhere.
+    """
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.display_formatter.active_types = ["text/plain"]
+    before = Path.cwd()
+    os.chdir(FOLDER.parent)
+    try:
+        for cell in _with(name, parameters).cells:
+            if cell.cell_type == "code":
+                shell.run_cell(cell.source, store_history=True).raise_error()
+    finally:
+        os.chdir(before)
+
+
+def _with(name: str, parameters: Mapping[str, Any]) -> Any:
+    notebook = load_notebook_node(str(FOLDER / f"{name}.ipynb"))
+    if not parameters:
+        return notebook
+    return parameterize_notebook(notebook, dict(parameters), kernel_name="python3")
