@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.browser.copies import copied
 
 import pfnlab
 from benchmarks.report import about
@@ -27,6 +26,7 @@ from pfnlab.params import PARAMETERS
 from tests.browser.chromium import chromium, launched
 from tests.browser.driving import STATUS, Notebook
 from tests.browser.lab import Lab, serving
+from tests.small_notebooks import copied
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -7,7 +7,7 @@ Without ``--all`` hypothesis tries fewer examples, never fewer than `LEAST_EXAMP
 import os
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say how long this tier took, and its slowest tests, fixtures included."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
@@ -89,10 +89,11 @@ def pytest_terminal_summary(
     tier = "everything" if config.getoption("--all") else "without --all"
     took = time.monotonic() - config.stash[STARTED]
     terminalreporter.write_line(
-        f"{len(seconds)} tests, {tier}: {took:.0f} s, the sum of them {seconds.total():.0f} s"
+        f"{len(seconds)} tests, {tier}: {took:.0f} s, the sum of them {sum(seconds.values()):.0f} s"
     )
-    for nodeid, each in seconds.most_common(SLOWEST if len(seconds) > SLOWEST else 0):
-        terminalreporter.write_line(f"  {each:6.1f} s  {nodeid}")
+    slowest = sorted(seconds, key=seconds.__getitem__, reverse=True)[:SLOWEST]
+    for nodeid in slowest if len(seconds) > SLOWEST else ():
+        terminalreporter.write_line(f"  {seconds[nodeid]:6.1f} s  {nodeid}")
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def run_here(name: str, parameters: Mapping[str, Any]) -> None:
 
     Figures and widgets are made, but shown nowhere.
     """
-    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell: Any = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))  # type: ignore[no-untyped-call]
     shell.display_formatter.active_types = ["text/plain"]
     before = Path.cwd()
     os.chdir(FOLDER.parent)

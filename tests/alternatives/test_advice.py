@@ -297,20 +297,21 @@ def test_nothing_to_advise_on() -> None:
         pfnlab.advise("zipf", PARAMS)  # type: ignore[arg-type]
 
 
-def test_the_picture_says_what_was_chosen(advices: dict[str, Advice]) -> None:
-    picture = figures.pareto_front(advices["sqlite"])
+@pytest.mark.slow
+def test_the_picture_says_what_was_chosen() -> None:
+    picture = figures.pareto_front(advised("sqlite"))
     (axes,) = picture.axes
     assert axes.get_xlabel()
     assert axes.get_ylabel()
     keys = " ".join(text.get_text() for text in picture.legends[0].get_texts())
     assert "knee" in keys
     assert "best" in keys
-    grid = advices["sqlite"].grid
+    grid = advised("sqlite").grid
     assert figures.pareto_front(grid).get_suptitle()
     for column in ("dram_bytes", "event_ns", "policy", "source"):
         with pytest.raises(pfnlab.PfnlabError, match=column):
             figures.pareto_front(grid.drop(columns=column))
 
 
-def test_needs_are_the_properties_of_the_schemes(advices: dict[str, Advice]) -> None:
-    assert set(PROPERTIES) <= set(advices["zipf"].all_schemes)
+def test_needs_are_the_properties_of_the_schemes() -> None:
+    assert set(PROPERTIES) <= set(advised("zipf").all_schemes)
