@@ -237,3 +237,14 @@ def test_columns_of_any_name_but_no_two_of_one() -> None:
     twice = pd.DataFrame([[1, 2]], columns=["faults", "faults"])
     with pytest.raises(pfnlab.PfnlabError, match="faults: stands for several columns"):
         changes(twice, twice)
+
+
+def test_the_text_names_each_change() -> None:
+    after = sweep_frame(n_cpus=128, faults=[5, 6])
+    lines = str(changes(sweep_frame(), after)).splitlines()
+    assert lines[0] == "differs (2 and 2 rows, 2 paired)"
+    assert lines[1] == "  parameters  n_cpus 64 -> 128 in every row"
+    assert (
+        lines[2] == "  values      faults 3 -> 6 (x 2)  [chunk_bytes 64KiB, threshold_bytes 2MiB]"
+    )
+    assert str(changes(after, after)) == "equal (2 rows)"

@@ -1,6 +1,6 @@
 """`changes`: what differs between two frames, whatever the order of their rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,19 +11,26 @@ from pfnlab.errors import FrameError, ParameterError
 from pfnlab.frames.changes.cells import Cells
 from pfnlab.frames.changes.column_kinds import kind_of, naming
 from pfnlab.frames.changes.row_pairs import Codes, Pairs, codes_of, joint, paired, plain
+from pfnlab.params.units import format_bytes, short_ns
 
 __all__ = ["NOISE", "Changes", "changes"]
 
 #: How far a measured figure may move, as a share, where no spread was recorded with it.
 NOISE = 0.05
+_SHOWN = 10  # changes of a kind in a text
+_LABEL = 12
+_SIDES = "AB"
+_SECTIONS = {"count": "values", "time": "times", "measured": "measured"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Changes:
-    """What differs between two frames; `equal` if nothing does.
+    """What differs between two frames; `equal` if nothing does. Its text says so line by line.
 
     Attributes
     ----------
+    before
+        The first frame.
     n_before, n_after, n_paired
         Rows of each, and how many belong together.
     only_before_columns, only_after_columns
@@ -49,6 +56,7 @@ class Changes:
         Measured figures that differ by no more than their noise; not in `cells`.
     """
 
+    before: pd.DataFrame = field(repr=False)
     n_before: int
     n_after: int
     n_paired: int
@@ -72,6 +80,104 @@ class Changes:
             *(self.only_before, self.only_after, self.cells),
         )
         return not any(len(some) for some in differing)
+
+    @property
+    def head(self) -> str:
+        """The first line of the text."""
+        if not self.equal:
+            rows = f"{self.n_before:,} and {self.n_after:,} rows"
+            return f"differs ({rows}, {self.n_paired:,} paired)"
+        n_moved = self.n_within_noise
+        noisy = f"; {n_moved:,} measured figures moved within their noise" if n_moved else ""
+        return f"equal ({self.n_paired:,} rows{noisy})"
+
+    def __str__(self) -> str:
+        return "\n".join([self.head, *self.lines(_SHOWN)])
+
+    def lines(self, most: int) -> Iterator[str]:
+        """Yield the text after `head`, with no more than `most` changes of each kind."""
+        return labelled(self._texts(most))
+
+    def _texts(self, most: int) -> Iterator[tuple[str, str]]:
+        columns = self.only_before_columns, self.only_after_columns
+        for side, names in zip(_SIDES, columns, strict=True):
+            if names:
+                yield "columns", f"only in {side}: {', '.join(names)}"
+        for name, (first, second) in self.constants.items():
+            yield "parameters", f"{name} {_show(name, first)} -> {_show(name, second)} in every row"
+        for name, sides in self.values.items():
+            both = zip(_SIDES, sides, strict=True)
+            only = [f"{_listed(name, some, most)} only in {side}" for side, some in both if some]
+            yield "parameters", f"{name} {'; '.join(only)}"
+        for side, rows in zip(_SIDES, (self.only_before, self.only_after), strict=True):
+            yield from (("rows", text) for text in self._unpaired(rows, side, most))
+        for first, second in self.costs:
+            yield "costs", f"{first} -> {second}"
+        for kind, label in _SECTIONS.items():
+            yield from ((label, text) for text in self._cells(kind, most))
+        if self.n_following:
+            yield "times", f"{self.n_following:,} follow from the above"
+        if self.n_within_noise and not self.equal:
+            yield "measured", f"{self.n_within_noise:,} moved within their noise"
+
+    def _unpaired(self, rows: pd.DataFrame, side: str, most: int) -> Iterator[str]:
+        shown = rows.head(most if self.names else 0)
+        columns = [n for n in self.names if n in self.values or rows[n].nunique() > 1]
+        for row in shown.to_dict("records"):
+            yield f"only in {side}: {_row_name(row, columns)}"
+        if len(rows) > len(shown):
+            yield f"only in {side}: {len(rows) - len(shown):,} {'more' if len(shown) else 'rows'}"
+
+    def _cells(self, kind: str, most: int) -> Iterator[str]:
+        some = self.cells[self.cells["kind"] == kind]
+        varying = [name for name in self.names if self.before[name].nunique() > 1]
+        for cell in some.head(most).to_dict("records"):
+            column = cell["column"]
+            first, second = _show(column, cell["before"]), _show(column, cell["after"])
+            row = _row_name(self.before.iloc[cell["before_row"]].to_dict(), varying)
+            yield f"{column} {first} -> {second}{_times(cell['ratio'])}  [{row}]"
+        if len(some) > most:
+            n_rows = some["before_row"].nunique()
+            yield f"{len(some):,} in {n_rows:,} rows, of which the largest {most:,} are shown"
+
+
+def labelled(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each text; a label that stands in the line before is left out."""
+    before = ""
+    for label, text in texts:
+        yield f"  {'' if label == before else label:{_LABEL}}{text}"
+        before = label
+
+
+def _times(ratio: float) -> str:
+    if not 0 < ratio < float("inf"):
+        return ""
+    return f" ({100 * (ratio - 1):+.2g}%)" if 0.5 < ratio < 2 else f" (x {ratio:.3g})"
+
+
+def _row_name(row: Mapping[Any, Any], columns: list[str]) -> str:
+    values = [(name, plain(row[name])) for name in columns]
+    texts = [f"{name} {_show(name, value)}" for name, value in values if value is not None]
+    return ", ".join(texts) or "any row"
+
+
+def _listed(name: str, values: list[Any], most: int) -> str:
+    shown = ", ".join(_show(name, value) for value in values[: max(most, 1)])
+    more = len(values) - max(most, 1)
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _show(name: str, value: object) -> str:
+    """Write a value as the tables do, exactly where it is a count."""
+    if value is None:
+        return "NA"
+    if isinstance(value, bool | str) or not isinstance(value, int | float):
+        return str(value)
+    if name.endswith("_bytes") and float(value).is_integer():
+        return format_bytes(int(value))
+    if name.endswith("_ns"):
+        return short_ns(value)
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) -> Changes:
@@ -109,6 +215,7 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) 
     values = [name for name in compared if kind_of(name) != "about"]
     cells = found.table(values, times_follow=bool(constants))
     return Changes(
+        before=before,
         n_before=len(before),
         n_after=len(after),
         n_paired=len(pairs.before),

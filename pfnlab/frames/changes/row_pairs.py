@@ -69,25 +69,31 @@ def paired(names: Codes, rows: Codes, n_before: int) -> Pairs:
     n_before
         Rows of the first frame.
     """
-    first, second = np.arange(n_before), np.arange(n_before, len(names))
-    same = _matched(rows, first, second)
-    left = [np.setdiff1d(every, taken) for every, taken in zip((first, second), same, strict=True)]
-    ordered = [rest[np.argsort(rows[rest], kind="stable")] for rest in left]
-    alike = _matched(names, *ordered)
-    before, after = (np.concatenate(some) for some in zip(same, alike, strict=True))
-    order = np.argsort(before)
-    only = [np.setdiff1d(rest, taken) for rest, taken in zip(left, alike, strict=True)]
-    return Pairs(before[order], after[order] - n_before, only[0], only[1] - n_before)
+    table = pd.DataFrame({"name": names, "row": rows, "place": np.arange(len(names))})
+    first, second = table[:n_before], table[n_before:]
+    same = _merged(first, second, "row")
+    first, second = _without(first, same["before"]), _without(second, same["after"])
+    alike = _merged(_by_row(first), _by_row(second), "name")
+    found = pd.concat([same, alike]).sort_values("before")
+    only_before, only_after = _without(first, alike["before"]), _without(second, alike["after"])
+    return Pairs(
+        before=found["before"].to_numpy(),
+        after=found["after"].to_numpy() - n_before,
+        only_before=only_before["place"].to_numpy(),
+        only_after=only_after["place"].to_numpy() - n_before,
+    )
 
 
-def _matched(names: Codes, first: Codes, second: Codes) -> tuple[Codes, Codes]:
-    """Match the n-th row of a name in `first` with the n-th of that name in `second`."""
-    ones, others = (_numbered(names[some], len(names)) for some in (first, second))
-    _, i, j = np.intersect1d(ones, others, assume_unique=True, return_indices=True)
-    return first[i], second[j]
+def _by_row(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values("row", kind="stable")
 
 
-def _numbered(names: Codes, n_rows: int) -> Codes:
-    """Return each name together with how often it came before."""
-    before = pd.Series(names).groupby(names).cumcount().to_numpy(np.int64)
-    return names * (n_rows + 1) + before
+def _without(rows: pd.DataFrame, places: pd.Series) -> pd.DataFrame:
+    return rows[~rows["place"].isin(places)]
+
+
+def _merged(before: pd.DataFrame, after: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Pair the n-th row of a key in one frame with the n-th of that key in the other."""
+    first = before.assign(before=before["place"], nth=before.groupby(key).cumcount())
+    second = after.assign(after=after["place"], nth=after.groupby(key).cumcount())
+    return first.merge(second, on=[key, "nth"])[["before", "after"]]
