@@ -1,4 +1,4 @@
-"""Kill a sweep with -9 at random moments, again and again: ``python -m tests.kill_points N SEED``.
+"""Kill a sweep with -9 around random parts of its store: ``python -m tests.kill_points N SEED``.
 
 After each kill the store must hold every point that was reported as stored, and whenever a sweep
 comes to its end its frame must be the undisturbed one, bit for bit.
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -36,29 +38,50 @@ def noted_points(log: Path) -> int:
     return sum(map(int, log.read_text().split())) if log.exists() else 0
 
 
+def _lines(log: Path) -> int:
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
 def start(folder: Path, where: str) -> subprocess.Popen[bytes]:
     names = [str(folder / name) for name in ("store", "out.parquet")]
     command = [sys.executable, "-m", "tests.driver", *names, where, str(folder / "log")]
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
 
 
-def end(process: subprocess.Popen[bytes], after_seconds: float) -> bool:
-    """Kill the driver and its workers after a while; whether it had come to its end before."""
-    try:
-        assert process.wait(after_seconds) == 0
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return False
-    return True
+def end(process: subprocess.Popen[bytes], reached: Callable[[], bool], more: float) -> bool:
+    """Kill the driver and its workers `more` seconds after an event, unless it has ended before.
+
+    Returns
+    -------
+    bool
+        Whether it had come to its end.
+    """
+    while process.poll() is None and not reached():
+        time.sleep(0.005)
+    with suppress(subprocess.TimeoutExpired):
+        assert process.wait(more) == 0
+        return True
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return False
 
 
-def _seconds(where: str) -> float:
-    """Time of a whole sweep that nobody kills, its start included."""
+def _parts(where: str) -> int:
+    """Count the parts that a whole sweep stores which nobody kills."""
     with TemporaryDirectory() as name:
-        started = time.monotonic()
-        assert end(start(Path(name), where), 600.0)
-        return time.monotonic() - started
+        assert end(start(Path(name), where), never, 0.0)
+        return len((Path(name) / "log").read_text().splitlines())
+
+
+def never() -> bool:
+    return False
+
+
+def _moment(chance: random.Random, folder: Path, n_parts: int) -> tuple[Callable[[], bool], float]:
+    """Return the event some parts from now, or that the store is there, and seconds after it."""
+    log, more = folder / "log", chance.randrange(n_parts)
+    reached = more and _lines(log) + more
+    return lambda: (folder / "store").exists() and _lines(log) >= reached, chance.uniform(0, 0.15)
 
 
 class Toll(NamedTuple):
@@ -72,17 +95,19 @@ class Toll(NamedTuple):
 
 def disturbed(n_kills: int, seed: int, where: str, undisturbed: pd.DataFrame) -> Toll:
     """Kill so often, and let the last sweep run to its end."""
-    chance, whole = random.Random(seed), _seconds(where)
+    chance, whole = random.Random(seed), _parts(where)
     kills = midway = lost = ends = 0
     while kills < n_kills:
         with TemporaryDirectory() as name:
             folder = Path(name)
-            complete = False
+            complete, log, store = False, folder / "log", folder / "store"
             while not complete:
-                patience = chance.uniform(0.3 * whole, 1.1 * whole) if kills < n_kills else 600.0
-                complete = end(start(folder, where), patience)
+                complete = end(
+                    start(folder, where),
+                    *(_moment(chance, folder, whole) if kills < n_kills else (never, 0.0)),
+                )
                 kills += not complete
-                found, promised = stored_points(folder / "store"), noted_points(folder / "log")
+                found, promised = stored_points(store), noted_points(log)
                 lost += max(0, promised - found)
                 midway += not complete and 0 < found < len(undisturbed)
             pd.testing.assert_frame_equal(pd.read_parquet(folder / "out.parquet"), undisturbed)

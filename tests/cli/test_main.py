@@ -17,7 +17,7 @@ import pfnlab
 from pfnlab import cli
 from pfnlab.cli import main
 from pfnlab.host.limits import why_no_twin
-from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet
+from tests.commands import PFNLAB, check_a_closed_pipe_is_quiet, check_ctrl_c_is_130
 
 HEAVY = ("matplotlib", "numba", "numpy", "pandas", "pyarrow")
 
@@ -106,14 +106,7 @@ def test_a_closed_pipe_is_quiet(root: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_is_130(tmp_path: Path) -> None:
     environment = os.environ | {"PFNLAB_COSTS": str(tmp_path)}
-    with subprocess.Popen(
-        [*PFNLAB, "calibrate", "here"], stderr=subprocess.PIPE, env=environment
-    ) as started:
-        threading.Event().wait(4)
-        started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=60)
-    assert started.returncode == 130
-    assert errors == b"pfnlab: interrupted\n"
+    check_ctrl_c_is_130(["calibrate", "here"], 1.5, env=environment)
 
 
 def test_an_interrupt_that_a_callback_swallowed_is_no_other_failure(

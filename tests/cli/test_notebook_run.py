@@ -231,13 +231,13 @@ def test_ctrl_c_stops_every_kernel(tmp_path: Path) -> None:
         stderr=subprocess.PIPE, text=True,
     ) as started:  # fmt: skip
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             kernels: list[Any] = []
             while len(kernels) < 2 and time.monotonic() < deadline:
                 time.sleep(0.1)
                 kernels = psutil.Process(started.pid).children()
             started.send_signal(signal.SIGINT)
-            _, errors = started.communicate(timeout=60)
+            _, errors = started.communicate(timeout=300)
         finally:
             started.kill()
     assert len(kernels) == 2

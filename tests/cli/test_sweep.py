@@ -477,7 +477,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
         assert started.stdout is not None
         assert started.stdout.readline() == "row\n"
         started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=120)
+        _, errors = started.communicate(timeout=300)
     assert started.returncode == 130, errors
     found = re.search(r"(\d+) of 500 rows are finished, in ", errors)
     assert found

@@ -182,7 +182,8 @@ def test_nothing_is_left_behind_after_an_error(
 ) -> None:
     params = pfnlab.Params(region_bytes="64GiB", chunk_bytes="64KiB", threshold_bytes="1MiB")
     trace = pfnlab.workload("block_io", n_events=30_000).trace(params)
-    run_twin(trace, params)
+    neighbours = min(N_CPUS - 1, 1)
+    run_twin(trace, params, neighbours=neighbours)  # their stacks and heaps stay mapped
     before = status()
     calls: list[int] = []
 
@@ -193,7 +194,7 @@ def test_nothing_is_left_behind_after_an_error(
 
     monkeypatch.setattr(twin, "_refuse", stop)
     with pytest.raises(error):
-        run_twin(trace, params, neighbours=min(N_CPUS - 1, 1))
+        run_twin(trace, params, neighbours=neighbours)
     assert len(calls) == 2
     locked, threads, maps = status()
     assert (locked, threads) == before[:2]
@@ -207,6 +208,7 @@ def test_ctrl_c_stops_it() -> None:
         "from pfnlab.host.twin import run_twin\n"
         "params = pfnlab.Params(chunk_bytes='4KiB', threshold_bytes='1MiB')\n"
         "trace = pfnlab.workload('uniform', n_events=40_000_000).trace(params)\n"
+        "run_twin(pfnlab.Trace(trace.pfns[:1000]), params)\n"  # compiles
         "print('ready', flush=True)\n"
         "run_twin(trace, params)\n"
     )

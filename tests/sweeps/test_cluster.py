@@ -5,8 +5,8 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,23 @@ def test_rows_are_kept_as_they_arrive(executor: Any, here: pd.DataFrame, tmp_pat
     assert sum(counted) == len(here) == kill_points.stored_points(tmp_path)
 
 
-def test_kill_9_of_a_dask_worker(executor: Any, client: Any) -> None:
+def test_kill_9_of_a_dask_worker(
+    executor: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     axes = driver.AXES | {"batch_chunks": list(range(1, 25))}
     whole = pfnlab.sweep(driver.source(), driver.PARAMS, executor=2, **axes)
     pids = list(client.run(os.getpid).values())
-    killing = threading.Timer(0.5, os.kill, (pids[0], signal.SIGKILL))
-    killing.start()
+    submit, submitted = type(executor).submit, count(1)
+
+    def submit_and_kill(self: Any, *arguments: Any) -> Any:
+        future = submit(self, *arguments)
+        if next(submitted) == 4:  # jobs are with the workers
+            os.kill(pids[0], signal.SIGKILL)
+        return future
+
+    monkeypatch.setattr(type(executor), "submit", submit_and_kill)
     frame = pfnlab.sweep(driver.source(), driver.PARAMS, executor=executor, **axes)
-    killing.join()
+    assert next(submitted) > 4
     pd.testing.assert_frame_equal(frame, whole)
     assert pids[0] not in client.run(os.getpid).values()
 
@@ -125,14 +134,14 @@ def address(root: Path, tmp_path: Path) -> Iterator[str]:
         for command in (scheduler, worker, worker)
     ]
     try:
-        with distributed.Client(scheduler_file=str(file), timeout="60s") as client:
-            client.wait_for_workers(2, timeout=60)
+        with distributed.Client(scheduler_file=str(file), timeout="300s") as client:
+            client.wait_for_workers(2, timeout=300)
             yield client.scheduler.address
     finally:
         for process in reversed(running):
             process.terminate()
         for process in running:
-            process.wait(30)
+            process.wait(300)
 
 
 def test_a_scheduler_and_workers_started_as_commands(address: str, here: pd.DataFrame) -> None:

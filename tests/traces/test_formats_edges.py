@@ -304,7 +304,7 @@ def test_an_interrupted_conversion_leaves_nothing(at: str, tmp_path: Path) -> No
     while not list(tmp_path.glob(at)) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert (process.returncode, "Traceback" in said) == (130, False), said
     assert "pfnlab: interrupted" in said
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
