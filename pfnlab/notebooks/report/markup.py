@@ -1,18 +1,13 @@
-"""HTML from values: whatever is no `Html` is text, and escaped."""
+"""The templates of the report: each value is text, and escaped."""
 
 import re
-from collections.abc import Iterable
-from html import escape
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 # No HTML or SVG may hold them, and a name of a trace may.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_EMPTY = ("img",)
-
-
-class Html(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
 
 
 def clean(text: str) -> str:
@@ -20,48 +15,23 @@ def clean(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def html(value: object) -> Html:
-    """Return a value as HTML: escaped, unless it is HTML already."""
-    return value if isinstance(value, Html) else Html(escape(clean(str(value))))
+def code(text: str) -> Markup:
+    """Return an element that shows text as it is typed."""
+    return Markup("<code>{}</code>").format(clean(text))
 
 
-def tag(name: str, *children: object, **attributes: object) -> Html:
-    """Return an element; ``class_`` is the attribute ``class``."""
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html(value)}"' for key, value in attributes.items()
+def environment() -> Environment:
+    """Return jinja2 as the report uses it: names must be known, and every value is escaped."""
+    return Environment(
+        loader=PackageLoader("pfnlab.notebooks", "report"),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    inner = "".join(map(html, children))
-    return Html(f"<{name}{given}>" if name in _EMPTY else f"<{name}{given}>{inner}</{name}>")
 
 
-def joined(parts: Iterable[object]) -> Html:
-    """Return several elements below one another."""
-    return Html("\n".join(map(html, parts)))
-
-
-def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Html:
-    """Return a table whose first column names the row; on a phone each row is a card."""
-    names = list(heads)
-    head = tag("tr", *(tag("th", name, scope="col") for name in names))
-    lines = [
-        tag("tr", *(_cell(place, names[place], cell) for place, cell in enumerate(row)))
-        for row in rows
-    ]
-    body = tag("tbody", joined(lines))
-    return tag("table", tag("caption", caption), tag("thead", head), body)
-
-
-def _cell(place: int, head: str, value: object) -> Html:
-    if place == 0:
-        return tag("th", value, scope="row")
-    return tag("td", value, data_head=head)
-
-
-def pairs(facts: Iterable[tuple[object, object]]) -> Html:
-    """Return a list of names and what they stand for."""
-    return tag("dl", joined(tag("div", tag("dt", n), tag("dd", v)) for n, v in facts))
-
-
-def folded(summary: str, *inside: object) -> Html:
-    """Return what a reader opens if they want it."""
-    return tag("details", tag("summary", summary), *inside)
+def rendered(template: str, values: dict[str, Any]) -> str:
+    """Return a template of this folder with some values."""
+    return environment().get_template(template).render(values)

@@ -1,4 +1,4 @@
-"""What a folder of results holds: for each frame its picture, its verdicts, where it comes from."""
+"""The parts of a report: each frame with its picture, its verdicts and its provenance."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """One frame and what is known of it.
+    """One frame and everything that the report shows about it.
 
     Attributes
     ----------
     name, title
-        Of the file, without its suffix; the question that its notebook asks, else its name.
+        Name of the file without its suffix; the question that its notebook asks, else the name.
     frame
         The rows.
     digest
@@ -57,11 +57,11 @@ class Part:
     run
         Metadata of the notebook that papermill executed, if it lies beside the frame.
     verdicts
-        On each claim that the frame decides.
+        One for each claim that the frame decides.
     picture
-        None if there is none.
+        None if the frame can't be drawn.
     missing
-        Why a picture or the verdicts are not there.
+        Why there is no picture, or no verdict.
     """
 
     name: str
@@ -113,7 +113,7 @@ def _part(file: Path) -> Part:
 
 
 def _tried(make: Callable[[], T]) -> tuple[T | None, list[str]]:
-    """Return what `make` gives, or why it can't: one odd frame must not cost the whole report."""
+    """Return the result of `make`, or its error: one odd frame must not cost the whole report."""
     try:
         return make(), []
     except PfnlabError as error:
@@ -123,7 +123,7 @@ def _tried(make: Callable[[], T]) -> tuple[T | None, list[str]]:
 
 
 def _notebook(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Return the title of an executed notebook, and what papermill noted of its run."""
+    """Return the title of an executed notebook, and what papermill recorded about its run."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         texts = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"]
@@ -151,21 +151,21 @@ def _picture(frame: pd.DataFrame, chapter: chapters.Chapter | None) -> Picture:
 
 
 def _as_drawn(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with names that a picture takes as they are: no formulas, no controls."""
+    """Return the frame with names that a picture can show: no formulas, no control characters."""
     if "source" not in frame:
         return frame
     return frame.assign(source=[clean(str(s)).replace("$", r"\$") for s in frame["source"]])
 
 
 def _fitting(frame: pd.DataFrame) -> Figure:
-    """Draw a frame that no chapter knows."""
+    """Draw a frame that belongs to no chapter."""
     if "dram_bytes" in frame and "event_ns" in frame and "scheme" not in frame:
         return figures.pareto_front(frame)
     return figures.schemes(frame) if "scheme" in frame else figures.any_sweep(frame)
 
 
 def _words(figure: Figure) -> str:
-    """Say what a figure shows to those who can't see it: its title, panels, axes and lines."""
+    """Describe a figure to those who can't see it: its title, panels, axes and lines."""
     axes = [one for one in figure.axes if one.get_xlabel()]
     titles = dict.fromkeys(title for one in axes if (title := one.get_title(loc="left")))
     shown = dict.fromkeys(

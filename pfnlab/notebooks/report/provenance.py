@@ -5,22 +5,24 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import pfnlab
-from pfnlab.notebooks.report.markup import Html, pairs, table, tag
+from pfnlab.notebooks.report.markup import code
 from pfnlab.notebooks.report.parts import Part
 from pfnlab.params import PARAMETERS
+
+FRAME_HEADS = ("Frame", "Rows", "Sources", "SHA-256")
 
 
 def facts(part: Part) -> Iterator[tuple[object, object]]:
     """Yield where a frame comes from: file, sources, versions, and the notebook that made it."""
     rows, columns = part.frame.shape
     yield "file", f"{part.name}.parquet, {rows:,} rows of {columns} columns"
-    yield "SHA-256", tag("code", part.digest)
+    yield "SHA-256", code(part.digest)
     yield from (("source", text) for text in _sources(part.frame))
     yield from _made_with(part)
     for name in ("machine", "date", "costs"):
@@ -39,16 +41,16 @@ def _sources(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _made_with(part: Part) -> Iterator[tuple[str, str]]:
-    """Yield what the metadata say, but for the parameters, which the rows show."""
+    """Yield the metadata without the parameters, which the rows show."""
     for name, about in part.about.items():
         if name == "request" and isinstance(about, dict):
-            yield "asked for", ", ".join(_asked(about))
+            yield "asked for", ", ".join(_settings(about))
         elif name != "parameters":
             yield from _flat(name, about)
 
 
-def _asked(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was asked for beside defaults."""
+def _settings(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the settings of a request that are no defaults."""
     for name, value in request.items():
         parameter = PARAMETERS.get(name)
         is_default = parameter is not None and str(value) == parameter.show(parameter.default)
@@ -65,7 +67,7 @@ def _flat(name: str, about: object) -> Iterator[tuple[str, str]]:
 
 
 def _common(parts: list[Part]) -> Iterator[tuple[str, str]]:
-    """Yield the versions that made all frames, in a line."""
+    """Yield the versions that all frames share, on one line."""
     first, *others = ({n: v for n, v in p.about.items() if isinstance(v, str)} for p in parts)
     same = [f"{n} {v}" for n, v in first.items() if all(o.get(n) == v for o in others)]
     if same:
@@ -73,7 +75,7 @@ def _common(parts: list[Part]) -> Iterator[tuple[str, str]]:
 
 
 def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what papermill noted of the run."""
+    """Yield what papermill recorded about the run."""
     if "notebook" in run:
         yield "notebook", str(run["notebook"])
     if run.get("start_time"):
@@ -86,47 +88,32 @@ def _run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _without_folder(value: object) -> str:
-    """Return a value as text; of a file that is named from the root only its own name."""
+    """Return a value as text; an absolute path becomes the name of its file."""
     if isinstance(value, list):
         return ", ".join(map(_without_folder, value))
     text = str(value)
     return Path(text).name if text.startswith("/") else text
 
 
-def origin(parts: list[Part]) -> Iterator[Html]:
-    """Yield where and when the report was written, and a row a frame."""
+def origin(parts: list[Part]) -> Iterator[tuple[str, str]]:
+    """Yield where and when the report was written, and the versions behind all frames."""
     system = platform.uname()
     machine = f"{system.system} {system.release}, {system.machine}, {os.cpu_count()} CPUs"
-    yield tag("h2", "Where it comes from", id="origin")
-    yield pairs(
-        [
-            ("report written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-            ("on", f"{machine}, Python {platform.python_version()}"),
-            ("by", f"pfnlab {pfnlab.__version__}"),
-            *_common(parts),
-        ]
-    )
-    heads = ("Frame", "Rows", "Sources", "SHA-256")
-    rows = [
-        (
-            part.name,
-            f"{len(part.frame):,}",
-            "; ".join(_sources(part.frame)),
-            tag("code", part.digest),
-        )
-        for part in parts
-    ]
-    every = table("Every frame that this report was made from", heads, rows)
-    yield tag("div", every, class_="cards")
+    yield "report written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    yield "on", f"{machine}, Python {platform.python_version()}"
+    yield "by", f"pfnlab {version('pfnlab')}"
+    yield from _common(parts)
 
 
-def again(parts: list[Part]) -> Iterator[Html]:
+def frames(parts: list[Part]) -> Iterator[tuple[object, ...]]:
+    """Yield a row for each frame, under `FRAME_HEADS`."""
+    for part in parts:
+        sources = "; ".join(_sources(part.frame))
+        yield part.name, f"{len(part.frame):,}", sources, code(part.digest)
+
+
+def commands(parts: list[Part]) -> Iterator[str]:
     """Yield the commands that make frames and report again."""
-    yield tag("h2", "Make it again")
-    yield tag("pre", tag("code", "\n".join(_commands(parts))))
-
-
-def _commands(parts: list[Part]) -> Iterator[str]:
     for part in parts:
         frame = shlex.quote(f"{part.name}.parquet")
         if part.run.get("input_path"):

@@ -1,8 +1,9 @@
 """The counters under the explorer's pictures, one setting beside another."""
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
+
+from jinja2 import Template
 
 from pfnlab.figures.explorer import Shown
 from pfnlab.params.units import short_bytes, short_ns
@@ -31,23 +32,27 @@ _COUNTED: tuple[Row, ...] = (
     ("stolen_ns", "stolen_ns, of all", short_ns),
 )
 _CELL = "padding:1px 10px;text-align:right;font-variant-numeric:tabular-nums"
+_TABLE = Template(
+    """<table class='pfnlab-counted' style='line-height:1.35'>
+<tr>{% for head in heads %}<th style='{{ cell }}'>{{ head }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr><td style='padding:1px 10px'>{{ row[0] }}</td>
+{%- for value in row[1:] %}<td style='{{ cell }}'>{{ value }}</td>{% endfor %}</tr>
+{% endfor %}</table>""",
+    autoescape=True,
+)
 
 
 def table(now: Shown, beside: Shown | None) -> str:
     """Return the counters as HTML; with the ratio where a setting is pinned."""
     mine, theirs = _values(now), _values(beside) if beside else None
-    exact = beside is None or beside.seen.divisor == 1
-    pinned = "pinned" if exact or beside is None else f"pinned, {beside.seen.status}"
-    head = ["", "now", *([pinned, "now / pinned"] if theirs else [])]
-    rows = ["".join(f"<th style='{_CELL}'>{escape(text)}</th>" for text in head)]
-    for name, label, write in _COUNTED:
-        cells = [write(mine[name])]
-        if theirs is not None:
-            cells += [write(theirs[name]), _ratio(mine[name], theirs[name])]
-        row = "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells)
-        rows.append(f"<td style='padding:1px 10px'>{escape(label)}</td>{row}")
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table class='pfnlab-counted' style='line-height:1.35'>{body}</table>"
+    heads, rows = ["", "now"], [[label, write(mine[name])] for name, label, write in _COUNTED]
+    if beside is not None and theirs is not None:
+        exact = beside.seen.divisor == 1
+        heads += ["pinned" if exact else f"pinned, {beside.seen.status}", "now / pinned"]
+        for row, (name, _, write) in zip(rows, _COUNTED, strict=True):
+            row += [write(theirs[name]), _ratio(mine[name], theirs[name])]
+    html: str = _TABLE.render(heads=heads, rows=rows, cell=_CELL)
+    return html
 
 
 def _values(shown: Shown) -> dict[str, Any]:
