@@ -1,57 +1,132 @@
-"""From what a fast kernel counted to the counters of DESIGN 5, where a chunk is one granule."""
+"""The counters of DESIGN 5: the sizes and keys that a kernel starts from, and its counts by name.
 
-from dataclasses import dataclass
-from typing import NamedTuple
+A counter has one name. The constant ``FAULTS`` of a kernel is the place of `faults` in its counts,
+and `Result` has a field of that name; so whoever reports counters finds their places here.
+"""
 
-from pfnlab.engine.result import Result
+from collections.abc import Mapping
+from hashlib import sha256
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from pfnlab.engine.result import COUNTERS, Result
+from pfnlab.kernels import state as at
 from pfnlab.params import Params
 from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.params.units import log2
+from pfnlab.params.units import OS_PAGE_BYTES, log2
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 
+#: Counts in granules and 2 MiB windows, which `Result` has in bytes.
+SIZES = ("resident", "peak_resident", "resident_sum", "peak_windows", "windows_ever")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """Chunks and windows that a replay of lookups counted, each chunk one granule."""
 
-    faults: int
-    cold_faults: int
-    passes: int
-    single_passes: int  # those that evicted one chunk
-    evicted: int
-    resident: int
-    peak_resident: int
-    resident_sum: int  # over the events, of the resident chunks after each
-    peak_windows: int  # 2 MiB windows of the vmemmap that held a resident granule at once
-    windows_ever: int
+def places(kernel: ModuleType) -> dict[str, int]:
+    """Return the place of each counter in the counts of a kernel; those it has not are left out."""
+    names = [name for name in (*COUNTERS, *SIZES) if hasattr(kernel, name.upper())]
+    return {name: int(getattr(kernel, name.upper())) for name in names}
 
-    def result(self, params: Params, n_events: int) -> Result:
-        """Name the counts."""
-        granule, pages = params.granule_bytes, params.chunk_bytes // 4096
-        ranged = self.single_passes if pages <= params.flush_ceiling_pages else 0
-        return Result(
-            params=params,
-            accesses=n_events,
-            hits=n_events - self.faults,
-            faults=self.faults,
-            cold_faults=self.cold_faults,
-            shootdowns=self.passes,
-            evicted_chunks=self.evicted,
-            evicted_granules=self.evicted,
-            ranged_flush_pages=ranged * pages,
-            full_flushes=self.passes - ranged,
-            peak_resident_bytes=self.peak_resident * granule,
-            resident_bytes=self.resident * granule,
-            mean_resident_bytes=self.resident_sum * granule / max(n_events, 1),
-            page_table_bytes=self.peak_windows * 4096 if has_ptes(params) else 0,
-            page_table_kept_bytes=self.windows_ever * 4096 if has_ptes(params) else 0,
-        )
+
+#: Counters that the mechanism adds to, event by event, and their places.
+ADDED = {name: place for name, place in places(at).items() if name not in SIZES}
+
+
+def named(kernel: ModuleType, counts: Any) -> dict[str, int]:
+    """Return the counts of a kernel by name."""
+    return {name: int(counts[place]) for name, place in places(kernel).items()}
+
+
+def result_of(params: Params, n_events: int, counts: Mapping[str, int]) -> Result:
+    """Return the result of a replay from its counts by name; one that is missing is 0."""
+    granule, added = params.granule_bytes, {n: counts[n] for n in COUNTERS if n in counts}
+    accesses = n_events - added.get("puts", 0)
+    return Result(
+        params=params,
+        accesses=accesses,
+        hits=accesses - added["faults"] - added.get("atomic_faults", 0),
+        peak_resident_bytes=counts["peak_resident"] * granule,
+        resident_bytes=counts["resident"] * granule,
+        mean_resident_bytes=counts["resident_sum"] * granule / max(n_events, 1),
+        page_table_bytes=counts["peak_windows"] * OS_PAGE_BYTES,
+        page_table_kept_bytes=counts["windows_ever"] * OS_PAGE_BYTES,
+        **added,
+    )
+
+
+def whole_chunk_result(
+    params: Params, n_events: int, counts: Mapping[str, int], single_passes: int
+) -> Result:
+    """Return the result where a chunk is one granule; `single_passes` evicted one chunk each."""
+    pages = flush_pages(params)
+    ranged = single_passes if pages else 0
+    return result_of(
+        params,
+        n_events,
+        {
+            **counts,
+            "evicted_granules": counts["evicted_chunks"],
+            "ranged_flush_pages": ranged * pages,
+            "full_flushes": counts["shootdowns"] - ranged,
+        },
+    )
+
+
+def result_of_faults(
+    params: Params,
+    n_events: int,
+    *,
+    faults: int,
+    cold_faults: int,
+    resident_sum: int,
+    peak_windows: int = 0,
+    windows_ever: int = 0,
+) -> Result:
+    """Return the result where a chunk is one granule and a full threshold evicts one batch."""
+    limit = limit_chunks(params)
+    batch = min(params.batch_chunks, limit)
+    passes = max(-(-(faults - limit) // batch), 0)
+    counts = {
+        "faults": faults,
+        "cold_faults": cold_faults,
+        "shootdowns": passes,
+        "evicted_chunks": passes * batch,
+        "resident": faults - passes * batch,
+        "peak_resident": min(faults, limit),
+        "resident_sum": resident_sum,
+        "peak_windows": peak_windows,
+        "windows_ever": windows_ever,
+    }
+    return whole_chunk_result(params, n_events, counts, passes if batch == 1 else 0)
 
 
 def has_ptes(params: Params) -> bool:
     """Whether granules are smaller than what one PMD entry maps, so that they need PTEs."""
     return params.granule_bytes < WINDOW_BYTES
+
+
+def flush_pages(params: Params) -> int:
+    """Return the 4 KiB pages of one chunk if its flush is ranged, else 0."""
+    pages = params.chunk_bytes // OS_PAGE_BYTES
+    return pages if pages <= params.flush_ceiling_pages else 0
+
+
+def layout_of(params: Params) -> dict[str, int]:
+    """Return the sizes that every layout of granules has, by their names in the kernels."""
+    windows = log2(WINDOW_BYTES // params.granule_bytes) if has_ptes(params) else -1
+    return {
+        "first_pfn": params.first_pfn,
+        "granule_shift": log2(params.granule_bytes // params.descriptor_bytes),
+        "chunk_shift": log2(params.chunk_bytes // params.granule_bytes),
+        "window_shift": windows,
+        "limit_granules": params.threshold_bytes // params.granule_bytes,
+        "batch_chunks": params.batch_chunks,
+        "flush_pages": flush_pages(params),
+    }
+
+
+def random_key(seed: int) -> int:
+    """Return the 56-bit key under which the random policy draws its victims."""
+    return int.from_bytes(sha256(f"random:{seed}".encode()).digest()[:7], "little")
 
 
 class Span(NamedTuple):
@@ -74,17 +149,17 @@ def span_of(trace: Replayable, params: Params) -> Span:
 
 
 def limit_chunks(params: Params) -> int:
-    """Most chunks that may be resident; more than the region has are as good as all."""
+    """Return how many chunks may be resident: at most all of the region."""
     return min(params.threshold_bytes // params.granule_bytes, Geometry.of(params).n_chunks)
 
 
 def chunk_shift(params: Params) -> int:
-    """Log2 of the pfns in a chunk."""
+    """Return log2 of the pfns in a chunk."""
     return log2(params.chunk_bytes // params.descriptor_bytes)
 
 
 def window_shift(params: Params) -> int:
-    """Log2 of the chunks in a 2 MiB window, where a chunk is a granule; -1 without PTEs."""
+    """Return log2 of the chunks in a 2 MiB window, where a chunk is a granule; -1 without PTEs."""
     return log2(WINDOW_BYTES // params.chunk_bytes) if has_ptes(params) else -1
 
 
@@ -94,5 +169,5 @@ def lookups_only(trace: Replayable) -> bool:
 
 
 def fits_dense(trace: Replayable, n_bytes: int) -> bool:
-    """Whether tables of a place for every chunk are in proportion to the trace, not the region."""
+    """Whether tables with a place for every chunk are no larger than the trace justifies."""
     return n_bytes <= max(1 << 28, 64 * len(trace))

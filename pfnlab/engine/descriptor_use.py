@@ -10,10 +10,9 @@ from pfnlab.engine.feeding import drive
 from pfnlab.engine.result import Result
 from pfnlab.kernels import descriptor_use as kernel
 from pfnlab.kernels import page_counts
-from pfnlab.kernels.state import FREE
-from pfnlab.params import PARAMETERS, Params
+from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.params.memory import check_fits
+from pfnlab.params.memory import check_region_fits
 from pfnlab.params.units import GIB, MIB
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
@@ -155,20 +154,15 @@ def _state(params: Params, sizes: kernel.Sizes) -> kernel.Following:
         (n_pages >> shift) // 64 + 1
         for shift in (sizes.area_shift, sizes.large_shift, sizes.area_shift)
     ]
-    region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    check_fits(8 * sum(n_words), "region_bytes", region, "the bitmaps of its areas")
+    check_region_fits(params, 8 * sum(n_words), "the bitmaps of its areas")
     touched, touched_large, split = (np.zeros(words, np.uint64) for words in n_words)
-    live_pfns, pins = _table(_PLACES)
-    live_areas, area_pins = _table(_PLACES)
-    lines, writes = _table(_PLACES)
+    live_pfns, pins = page_counts.table(_PLACES)
+    live_areas, area_pins = page_counts.table(_PLACES)
+    lines, writes = page_counts.table(_PLACES)
     return kernel.Following(
         touched, touched_large, split, live_pfns, pins, live_areas, area_pins, lines, writes,
         counts=np.zeros(kernel.N_COUNTS, np.int64),
     )  # fmt: skip
-
-
-def _table(n_places: int) -> tuple[page_counts.Keys, page_counts.Keys]:
-    return np.full(n_places, FREE, np.int64), np.zeros(n_places, np.int64)
 
 
 def _larger(state: kernel.Following) -> kernel.Following:
@@ -182,8 +176,7 @@ def _larger(state: kernel.Following) -> kernel.Following:
     for keys_name, numbers_name, place in named:
         keys, numbers = getattr(state, keys_name), getattr(state, numbers_name)
         if counts[place] >= len(keys) // 2:
-            new_keys, new_numbers = _table(4 * len(keys))
-            page_counts.move(keys, numbers, new_keys, new_numbers)
-            larger: dict[str, Any] = {keys_name: new_keys, numbers_name: new_numbers}
+            grown = page_counts.larger(keys, numbers)
+            larger: dict[str, Any] = dict(zip((keys_name, numbers_name), grown, strict=True))
             state = state._replace(**larger)
     return state

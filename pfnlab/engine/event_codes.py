@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pfnlab.errors import TraceError
 from pfnlab.kernels import event_codes as kernel
 from pfnlab.kernels import page_counts
-from pfnlab.kernels.state import ATOMIC, FREE
+from pfnlab.kernels.state import ATOMIC
 from pfnlab.traces.columns import Events
 from pfnlab.traces.trace import Trace
 
@@ -29,7 +29,7 @@ class Settler:
 
     def __init__(self, trace_name: str) -> None:
         self.trace_name = trace_name
-        self.table = _table(_PLACES)
+        self.table = kernel.Outstanding(*page_counts.table(_PLACES), np.zeros(3, np.int64))
 
     def codes(self, events: Events) -> Codes:
         """Return the codes of the next events, uint8."""
@@ -51,17 +51,8 @@ class Settler:
             raise TraceError(f"ops of trace {self.trace_name!r}: GETs not yet PUT {requirement}")
 
     def _grow(self) -> None:
-        larger = _table(4 * len(self.table.pfns))
-        page_counts.move(self.table.pfns, self.table.gets, larger.pfns, larger.gets)
-        self.table = larger._replace(totals=self.table.totals)
-
-
-def _table(n_places: int) -> kernel.Outstanding:
-    return kernel.Outstanding(
-        pfns=np.full(n_places, FREE, np.int64),
-        gets=np.zeros(n_places, np.int64),
-        totals=np.zeros(3, np.int64),
-    )
+        pfns, gets = page_counts.larger(self.table.pfns, self.table.gets)
+        self.table = self.table._replace(pfns=pfns, gets=gets)
 
 
 _kept: WeakKeyDictionary[Trace, Codes] = WeakKeyDictionary()

@@ -1,14 +1,13 @@
 """LRA where a chunk has several granules, for lookups: `pfnlab.kernels.lra.many_granules`."""
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counters import has_ptes
+from pfnlab.engine.counters import layout_of, named, result_of
 from pfnlab.engine.result import Result
 from pfnlab.engine.runs import Runs
 from pfnlab.kernels.lra import many_granules as kernel
 from pfnlab.kernels.lra import many_granules_state as tables
 from pfnlab.params import Params
-from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.params.units import log2
+from pfnlab.params.geometry import Geometry
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 
@@ -18,16 +17,8 @@ class Chunked:
 
     def __init__(self, trace: Replayable, params: Params) -> None:
         self.params, self.n_events = params, len(trace)
-        geometry, pages = Geometry.of(params), params.chunk_bytes // 4096
-        self.layout = tables.Layout(
-            first_pfn=params.first_pfn,
-            granule_shift=log2(geometry.granule_pfns),
-            chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
-            window_shift=log2(WINDOW_BYTES // params.granule_bytes) if has_ptes(params) else -1,
-            limit_granules=params.threshold_bytes // params.granule_bytes,
-            batch_chunks=params.batch_chunks,
-            flush_pages=pages if pages <= params.flush_ceiling_pages else 0,
-        )
+        geometry = Geometry.of(params)
+        self.layout = tables.Layout(**layout_of(params))
         self.buffers = Buffers()
         self.state = tables.state(
             self.layout, geometry.n_granules, max(len(trace), 1), empty=self.buffers.empty
@@ -56,24 +47,5 @@ class Chunked:
     def results(self) -> list[Result]:
         """Return the counters, by their names."""
         tables.count_populated(self.layout, self.state)
-        count = [int(value) for value in self.state.counts]
-        granule, faults = self.params.granule_bytes, count[tables.FAULTS]
-        return [
-            Result(
-                params=self.params,
-                accesses=self.n_events,
-                hits=self.n_events - faults,
-                faults=faults,
-                cold_faults=count[tables.COLD_FAULTS],
-                shootdowns=count[tables.SHOOTDOWNS],
-                evicted_chunks=count[tables.EVICTED_CHUNKS],
-                evicted_granules=count[tables.EVICTED_GRANULES],
-                ranged_flush_pages=count[tables.RANGED_FLUSH_PAGES],
-                full_flushes=count[tables.FULL_FLUSHES],
-                peak_resident_bytes=count[tables.PEAK_RESIDENT] * granule,
-                resident_bytes=count[tables.RESIDENT] * granule,
-                mean_resident_bytes=count[tables.RESIDENT_SUM] * granule / max(self.n_events, 1),
-                page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
-                page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
-            )
-        ]
+        counts = named(tables, self.state.counts)
+        return [result_of(self.params, self.n_events, counts)]

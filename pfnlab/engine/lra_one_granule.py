@@ -6,10 +6,10 @@ import numpy as np
 
 from pfnlab.engine.buffers import Buffers
 from pfnlab.engine.counters import (
-    Counted,
     chunk_shift,
     has_ptes,
     limit_chunks,
+    result_of_faults,
     span_of,
     window_shift,
 )
@@ -130,20 +130,15 @@ class Expiry:
         """Return the counters, by their names."""
         counts = [int(count) for count in self.state.counts]
         faults = counts[kernel.FAULTS] + counts[kernel.RENUMBERED]
-        limit, batch = self.layout.limit_chunks, self.layout.batch_chunks
-        passes = max(-(-(faults - limit) // batch), 0)
         window_chunks = 1 << self.layout.window_shift
         windows_ever = kernel.touched(self.state.gone, window_chunks) if self.windows else 0
-        counted = Counted(
+        result = result_of_faults(
+            self.params,
+            self.n_events,
             faults=faults,
             cold_faults=int(np.count_nonzero(self.state.gone[:-1])),
-            passes=passes,
-            single_passes=passes if batch == 1 else 0,
-            evicted=passes * batch,
-            resident=faults - passes * batch,
-            peak_resident=min(faults, limit),
             resident_sum=counts[kernel.RESIDENT_SUM],
             peak_windows=counts[kernel.PEAK_WINDOWS],
             windows_ever=windows_ever,
         )
-        return [counted.result(self.params, self.n_events)]
+        return [result]

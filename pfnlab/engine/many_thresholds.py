@@ -7,7 +7,7 @@ import numpy as np
 from llvmlite import binding  # type: ignore[import-untyped]
 
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counters import Counted, chunk_shift, limit_chunks, window_shift
+from pfnlab.engine.counters import chunk_shift, limit_chunks, result_of_faults, window_shift
 from pfnlab.engine.result import Result
 from pfnlab.engine.runs import Collapser, Runs
 from pfnlab.kernels.lra import thresholds as kernel
@@ -110,20 +110,16 @@ class Thresholds:
             n_filled = min(n_firsts, limit)
             # Until the first eviction all first accesses are resident, and so are their windows.
             peak_windows = int(np.searchsorted(begins, n_filled))
-            counted = Counted(
+            result = result_of_faults(
+                params,
+                self.n_events,
                 faults=faults,
                 cold_faults=n_firsts,
-                passes=max(faults - limit, 0),
-                single_passes=max(faults - limit, 0),
-                evicted=max(faults - limit, 0),
-                resident=min(faults, limit),
-                peak_resident=min(faults, limit),
                 resident_sum=n_filled * self.n_events - int(before[n_filled]),
                 peak_windows=peak_windows,
                 windows_ever=len(begins),
             )
-            known = peak_windows == len(begins)
-            found.append(counted.result(params, self.n_events) if known else None)
+            found.append(result if peak_windows == len(begins) else None)
         return found
 
 
@@ -156,17 +152,12 @@ class StackDistances:
         for params in self.points:
             limit = limit_chunks(params)
             faults = touched + int(beyond[min(limit + 1, len(beyond) - 1)])
-            counted = Counted(
+            result = result_of_faults(
+                params,
+                self.n_events,
                 faults=faults,
                 cold_faults=touched,
-                passes=max(faults - limit, 0),
-                single_passes=max(faults - limit, 0),
-                evicted=max(faults - limit, 0),
-                resident=min(faults, limit),
-                peak_resident=min(faults, limit),
                 resident_sum=int((np.minimum(sizes, limit) * state.fills).sum()),
-                peak_windows=0,
-                windows_ever=0,
             )
-            found.append(counted.result(params, self.n_events))
+            found.append(result)
         return found

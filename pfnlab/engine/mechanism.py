@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.engine.buffers import Buffers
+from pfnlab.engine.counters import has_ptes, layout_of, named, random_key, result_of
 from pfnlab.engine.event_codes import Settler, kept_codes
 from pfnlab.engine.result import Result
-from pfnlab.engine.seeds import random_key
 from pfnlab.errors import ParameterError
 from pfnlab.kernels import page_counts
 from pfnlab.kernels import replay as mechanism
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.user_policy import HookError, Own, compiled_hook
 from pfnlab.params import PARAMETERS, Params
-from pfnlab.params.geometry import WINDOW_BYTES, Geometry
-from pfnlab.params.memory import check_fits
+from pfnlab.params.geometry import Geometry
+from pfnlab.params.memory import check_fits, check_region_fits
 from pfnlab.params.policies import PARTS, REGISTERED
 from pfnlab.params.units import OS_PAGE_BYTES, log2
 from pfnlab.traces.columns import Events
@@ -95,7 +95,7 @@ class Mechanism:
 
     def results(self) -> list[Result]:
         """Return the counters, by their names."""
-        return [_result(self.n_events, self.params, self.state)]
+        return [result_of(self.params, self.n_events, named(tables, self.state.counts))]
 
     @property
     def resident_granules(self) -> npt.NDArray[np.int64]:
@@ -137,24 +137,13 @@ def _own(params: Params, state: tables.State) -> Own | None:
 def _layout(trace: Replayable, params: Params) -> tables.Layout:
     geometry = Geometry.of(params)
     hashed = _is_hashed(trace, geometry)
-    flush_pages = params.chunk_bytes // 4096
     return tables.Layout(
-        first_pfn=params.first_pfn,
-        granule_shift=log2(geometry.granule_pfns),
-        chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
-        window_shift=log2(WINDOW_BYTES // params.granule_bytes) if _needs_ptes(params) else -1,
+        **layout_of(params),
         hashed=hashed,
         chunk_bits=log2(_chunk_places(trace, geometry)) if hashed else 0,
-        limit_granules=params.threshold_bytes // params.granule_bytes,
-        batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
-        flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
         key=random_key(params.seed),
     )
-
-
-def _needs_ptes(params: Params) -> bool:
-    return params.granule_bytes < WINDOW_BYTES
 
 
 def _is_hashed(trace: Replayable, geometry: Geometry) -> bool:
@@ -173,7 +162,7 @@ def _state(
     """Allocate the tables, after a look at what they would take."""
     geometry = Geometry.of(params)
     n_words = -(-geometry.n_granules // 64)
-    n_windows = geometry.n_windows if _needs_ptes(params) else 0
+    n_windows = geometry.n_windows if has_ptes(params) else 0
     n_keys = 1 << layout.chunk_bits if layout.hashed else 0
     n_rows = (n_keys or geometry.n_chunks) + tables.FIRST_ROW
     policy = params.policy
@@ -181,12 +170,13 @@ def _state(
     # An event touches one page of each table at most.
     needed = sum(min(size, len(trace) * OS_PAGE_BYTES) for size in table_bytes)
     region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    check_fits(needed, "region_bytes", region, STATE)
+    check_region_fits(params, needed, STATE)
     if n_rows >= _MAX_ROWS:
         raise ParameterError("region_bytes", region, "must have fewer than 2**31 chunks")
     # Used tables must be cleared whole; fresh ones cost what is touched, which may be far less.
     few = sum(table_bytes) > _TOUCHED_BYTES * len(trace)
     zeros: Callable[..., Any] = np.zeros if few else buffers.zeros
+    failed_pfns, failed = page_counts.table(_FAILED_PLACES)
     try:
         state = tables.State(
             resident=zeros(n_words, np.uint64),
@@ -197,8 +187,8 @@ def _state(
             marks=zeros(n_rows if policy in ("clock", "sieve") else 0, np.uint8),
             places=zeros(n_rows if policy == "random" else 0, np.int32),
             chunk_keys=np.full(n_keys, tables.FREE, np.int64),
-            failed_pfns=np.full(_FAILED_PLACES, tables.FREE, np.int64),
-            failed=np.zeros(_FAILED_PLACES, np.int64),
+            failed_pfns=failed_pfns,
+            failed=failed,
             counts=np.zeros(tables.N_COUNTS, np.int64),
         )
     except MemoryError:
@@ -211,41 +201,5 @@ def _state(
 
 
 def _with_larger_failed_table(state: tables.State) -> tables.State:
-    """Return the state with its table of failed GETs four times as large."""
-    n_places = 4 * len(state.failed_pfns)
-    larger = state._replace(
-        failed_pfns=np.full(n_places, tables.FREE, np.int64), failed=np.zeros(n_places, np.int64)
-    )
-    page_counts.move(state.failed_pfns, state.failed, larger.failed_pfns, larger.failed)
-    return larger
-
-
-def _result(n_events: int, params: Params, state: tables.State) -> Result:
-    count = [int(value) for value in state.counts]
-    accesses = n_events - count[tables.PUTS]
-    faults, atomic_faults = count[tables.FAULTS], count[tables.ATOMIC_FAULTS]
-    granule = params.granule_bytes
-    return Result(
-        params=params,
-        accesses=accesses,
-        hits=accesses - faults - atomic_faults,
-        faults=faults,
-        cold_faults=count[tables.COLD_FAULTS],
-        atomic_faults=atomic_faults,
-        reserve_faults=count[tables.RESERVE_FAULTS],
-        overcommits=count[tables.OVERCOMMITS],
-        puts=count[tables.PUTS],
-        unmatched_puts=count[tables.UNMATCHED_PUTS],
-        shootdowns=count[tables.SHOOTDOWNS],
-        futile_passes=count[tables.FUTILE_PASSES],
-        pinned_skips=count[tables.PINNED_SKIPS],
-        evicted_chunks=count[tables.EVICTED_CHUNKS],
-        evicted_granules=count[tables.EVICTED_GRANULES],
-        ranged_flush_pages=count[tables.RANGED_FLUSH_PAGES],
-        full_flushes=count[tables.FULL_FLUSHES],
-        peak_resident_bytes=count[tables.PEAK_RESIDENT] * granule,
-        resident_bytes=count[tables.RESIDENT] * granule,
-        mean_resident_bytes=count[tables.RESIDENT_SUM] * granule / max(n_events, 1),
-        page_table_bytes=count[tables.PEAK_WINDOWS] * 4096,
-        page_table_kept_bytes=count[tables.WINDOWS_EVER] * 4096,
-    )
+    failed_pfns, failed = page_counts.larger(state.failed_pfns, state.failed)
+    return state._replace(failed_pfns=failed_pfns, failed=failed)

@@ -7,8 +7,8 @@ from pfnlab.engine.lra_one_granule import Expiry
 from pfnlab.engine.mechanism import STATE, Mechanism
 from pfnlab.engine.policies import KERNELS, Order
 from pfnlab.errors import ParameterError
-from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params
-from pfnlab.params.memory import check_fits
+from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params.memory import check_region_fits
 from pfnlab.traces.sources import Replayable
 
 Kind = type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]
@@ -27,8 +27,7 @@ def planned(trace: Replayable, params: Params) -> Run:
     kind = kind_of(trace, params)
     if issubclass(kind, Mechanism):  # which knows better what it will touch
         return kind(trace, params)
-    region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    check_fits(kind.table_bytes(trace, params), "region_bytes", region, STATE)
+    check_region_fits(params, kind.table_bytes(trace, params), STATE)
     return kind(trace, params)
 
 

@@ -3,12 +3,17 @@
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from pfnlab.engine.buffers import Buffers
-from pfnlab.engine.counters import Counted, chunk_shift, limit_chunks, span_of, window_shift
+from pfnlab.engine.counters import (
+    chunk_shift,
+    limit_chunks,
+    named,
+    random_key,
+    span_of,
+    whole_chunk_result,
+    window_shift,
+)
 from pfnlab.engine.result import Result
-from pfnlab.engine.seeds import random_key
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.traces.columns import Events
@@ -80,23 +85,10 @@ class Order:
 
     def results(self) -> list[Result]:
         """Return the counters, by their names."""
-        counts: np.ndarray[Any, Any] = self.state.counts
-        names = {
-            "faults": self.counts.FAULTS,
-            "cold_faults": self.counts.COLD_FAULTS,
-            "passes": self.counts.PASSES,
-            "evicted": self.counts.EVICTED_CHUNKS,
-            "resident": self.counts.RESIDENT,
-            "peak_resident": self.counts.PEAK_RESIDENT,
-            "resident_sum": self.counts.RESIDENT_SUM,
-            "peak_windows": self.counts.PEAK_WINDOWS,
-            "windows_ever": self.counts.WINDOWS_EVER,
-        }
+        counts = named(self.counts, self.state.counts)
+        counts["shootdowns"] = passes = int(self.state.counts[self.counts.PASSES])
         of_one = min(self.layout.batch_chunks, self.layout.limit_chunks) == 1
-        single = counts[self.counts.PASSES] if of_one else 0
+        single = passes if of_one else 0
         if self.params.policy == "s3fifo":  # whose passes evict one chunk or more
-            single = self.state.marks[self.kernel.SINGLE_PASSES]
-        counted = Counted(
-            single_passes=int(single), **{name: int(counts[place]) for name, place in names.items()}
-        )
-        return [counted.result(self.params, self.n_events)]
+            single = int(self.state.marks[self.kernel.SINGLE_PASSES])
+        return [whole_chunk_result(self.params, self.n_events, counts, single)]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.engine.result import COUNTERS, Result
-from pfnlab.params import PARAMETERS, Params
+from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.params.memory import check_fits
+from pfnlab.params.memory import check_region_fits
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
 
@@ -120,8 +120,7 @@ def touched_chunks(trace: Replayable, params: Params) -> Indices:
         If a byte for each chunk of the region would not fit in memory.
     """
     geometry = Geometry.of(params)
-    region = PARAMETERS["region_bytes"].show(params.region_bytes)
-    check_fits(geometry.n_chunks, "region_bytes", region, "a sample of a trace")
+    check_region_fits(params, geometry.n_chunks, "a sample of a trace")
     touched = np.zeros(geometry.n_chunks, np.bool_)
     for events in trace.pieces(params, _PIECE_EVENTS):
         touched[geometry.chunks_of(events.pfns)] = True

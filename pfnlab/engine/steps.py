@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfnlab.engine.counters import ADDED
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.kernels import state as tables
@@ -21,23 +22,6 @@ from pfnlab.traces.trace import Trace
 MAX_GRANULES = 4096
 MAX_EVENTS = 10_000
 
-#: Counters that an event adds to, by their names in DESIGN 5, and their places in the state.
-_ADDED = {
-    "faults": tables.FAULTS,
-    "cold_faults": tables.COLD_FAULTS,
-    "atomic_faults": tables.ATOMIC_FAULTS,
-    "reserve_faults": tables.RESERVE_FAULTS,
-    "overcommits": tables.OVERCOMMITS,
-    "puts": tables.PUTS,
-    "unmatched_puts": tables.UNMATCHED_PUTS,
-    "shootdowns": tables.SHOOTDOWNS,
-    "futile_passes": tables.FUTILE_PASSES,
-    "pinned_skips": tables.PINNED_SKIPS,
-    "evicted_chunks": tables.EVICTED_CHUNKS,
-    "evicted_granules": tables.EVICTED_GRANULES,
-    "ranged_flush_pages": tables.RANGED_FLUSH_PAGES,
-    "full_flushes": tables.FULL_FLUSHES,
-}
 _OPS = ("LOOKUP", "GET", "PUT")
 
 
@@ -131,7 +115,7 @@ def _op(event: Events) -> int:
 
 
 def _counted(event: Events, added: Any) -> dict[str, int]:
-    counted = {name: int(added[place]) for name, place in _ADDED.items()}
+    counted = {name: int(added[place]) for name, place in ADDED.items()}
     accesses = int(_op(event) != PUT)
     hits = accesses - counted["faults"] - counted["atomic_faults"]
     return {"accesses": accesses, "hits": hits} | counted

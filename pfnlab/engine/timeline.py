@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pfnlab.engine import counters
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.plan import planned
 from pfnlab.engine.policies import Order
@@ -14,9 +15,9 @@ from pfnlab.engine.result import Result
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.policies import s3fifo, shared
 from pfnlab.kernels.portions import count_portions
-from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, Params, units
+from pfnlab.params import WHOLE_CHUNK_POLICIES, Params, units
 from pfnlab.params.geometry import Geometry
-from pfnlab.params.memory import check_fits
+from pfnlab.params.memory import check_region_fits
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 
@@ -26,18 +27,11 @@ _PIECE_EVENTS = 1 << 20
 
 Indices = npt.NDArray[np.int64]
 
-#: Counters that are told by column, and their places in the state of the mechanism.
-_WATCHED = {
-    "faults": tables.FAULTS,
-    "cold_faults": tables.COLD_FAULTS,
-    "atomic_faults": tables.ATOMIC_FAULTS,
-    "puts": tables.PUTS,
-    "shootdowns": tables.SHOOTDOWNS,
-    "pinned_skips": tables.PINNED_SKIPS,
-    "evicted_chunks": tables.EVICTED_CHUNKS,
-}
-#: The same for an order that has a kernel of its own; what it never counts is 0.
-_WATCHED_ORDER = {
+#: Counters of a timeline's columns.
+_COUNTED = ("faults", "cold_faults", "atomic_faults", "puts", "shootdowns", "pinned_skips",
+            "evicted_chunks")  # fmt: skip
+#: What an order that has a kernel of its own tells of them; the others are 0.
+_BY_ORDERS = {
     "faults": shared.FAULTS,
     "shootdowns": shared.PASSES,
     "evicted_chunks": shared.EVICTED_CHUNKS,
@@ -154,9 +148,8 @@ class _Places:
     def __init__(self, trace: Replayable, params: Params, n_rows: int) -> None:
         geometry = Geometry.of(params)
         of_chunk = params.chunk_bytes // params.granule_bytes
-        region = PARAMETERS["region_bytes"].show(params.region_bytes)
         needed = geometry.n_granules // 64 + geometry.n_chunks
-        check_fits(needed, "region_bytes", region, "what is seen of a replay")
+        check_region_fits(params, needed, "the map of a replay")
         touched = np.zeros(-(-geometry.n_granules // 64), np.bool_)
         chunks = np.zeros(geometry.n_chunks, np.bool_)
         for events in trace.pieces(params, _PIECE_EVENTS):
@@ -248,9 +241,9 @@ class _Course:
         self, ends: Indices, is_mechanism: bool, resident: int, granule_bytes: int
     ) -> pd.DataFrame:
         added = np.diff(self.counts, axis=0)
-        watched = _WATCHED if is_mechanism else _WATCHED_ORDER
+        known = counters.ADDED if is_mechanism else _BY_ORDERS
         zeros = np.zeros(len(ends), np.int64)
-        counted = {n: added[:, watched[n]] if n in watched else zeros for n in _WATCHED}
+        counted = {n: added[:, known[n]] if n in known else zeros for n in _COUNTED}
         accesses = np.diff(ends, prepend=0) - counted["puts"]
         return pd.DataFrame(
             {"end": ends, "accesses": accesses}

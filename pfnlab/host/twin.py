@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from pfnlab.engine.counters import layout_of, named, result_of
 from pfnlab.engine.event_codes import Settler
 from pfnlab.engine.feeding import drive
 from pfnlab.engine.mechanism import Mechanism
@@ -29,9 +30,8 @@ from pfnlab.kernels.host import twin as kernel
 from pfnlab.kernels.host.interpreted import interpreted
 from pfnlab.kernels.host.system_calls import CLOCK_WORDS, MOST_RANGES, USAGE_WORDS
 from pfnlab.params import Params
-from pfnlab.params.geometry import WINDOW_BYTES, Geometry
+from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
-from pfnlab.params.units import log2
 from pfnlab.traces.sources import Replayable
 
 __all__ = ["Twin", "run_twin", "why_no_twin"]
@@ -185,7 +185,7 @@ def _ran(
         resident = resident_granules(words, params.granule_bytes)
     counts = tables.counts
     return Twin(
-        result=_result(len(trace), params, [int(count) for count in counts]),
+        result=result_of(params, len(trace), named(places, counts)),
         predicted=simulator.results()[0],
         predicted_granules=simulator.resident_granules,
         minor_faults=int(tables.seen[memory.MINOR_FAULTS]),
@@ -230,20 +230,12 @@ def _refuse(tables: memory.Tables, full: bool) -> None:
 
 
 def _range(params: Params, address: int, huge: bool, pidfd: int) -> memory.Range:
-    flush_pages = params.chunk_bytes // memory.PAGE_BYTES
-    small = params.granule_bytes < WINDOW_BYTES
     return memory.Range(
         address=address,
-        first_pfn=params.first_pfn,
+        **layout_of(params),
         descriptor_words=params.descriptor_bytes // 8,
-        granule_shift=log2(params.granule_bytes // params.descriptor_bytes),
-        chunk_shift=log2(params.chunk_bytes // params.granule_bytes),
-        window_shift=log2(WINDOW_BYTES // params.granule_bytes) if small else -1,
         granule_pages=params.granule_bytes // memory.PAGE_BYTES,
-        limit_granules=params.threshold_bytes // params.granule_bytes,
-        batch_chunks=params.batch_chunks,
         reserve_granules=params.reserve_granules,
-        flush_pages=flush_pages if flush_pages <= params.flush_ceiling_pages else 0,
         huge=huge,
         pidfd=pidfd,
     )
@@ -282,39 +274,3 @@ def _written(shape: int | tuple[int, int], value: int) -> npt.NDArray[np.int64]:
     array = np.empty(shape, np.int64)
     array.fill(value)
     return array
-
-
-def _result(n_events: int, params: Params, count: list[int]) -> Result:
-    """Name the counters, as `pfnlab.engine` does for its own."""
-    granule = params.granule_bytes
-    accesses = n_events - count[places.PUTS]
-    return Result(
-        params=params,
-        accesses=accesses,
-        hits=accesses - count[places.FAULTS] - count[places.ATOMIC_FAULTS],
-        peak_resident_bytes=count[places.PEAK_RESIDENT] * granule,
-        resident_bytes=count[places.RESIDENT] * granule,
-        mean_resident_bytes=count[places.RESIDENT_SUM] * granule / max(n_events, 1),
-        page_table_bytes=count[places.PEAK_WINDOWS] * memory.PAGE_BYTES,
-        page_table_kept_bytes=count[places.WINDOWS_EVER] * memory.PAGE_BYTES,
-        **{name: count[place] for name, place in _COUNTED.items()},
-    )
-
-
-#: Counters that are kept as they are.
-_COUNTED = {
-    "faults": places.FAULTS,
-    "cold_faults": places.COLD_FAULTS,
-    "atomic_faults": places.ATOMIC_FAULTS,
-    "reserve_faults": places.RESERVE_FAULTS,
-    "overcommits": places.OVERCOMMITS,
-    "puts": places.PUTS,
-    "unmatched_puts": places.UNMATCHED_PUTS,
-    "shootdowns": places.SHOOTDOWNS,
-    "futile_passes": places.FUTILE_PASSES,
-    "pinned_skips": places.PINNED_SKIPS,
-    "evicted_chunks": places.EVICTED_CHUNKS,
-    "evicted_granules": places.EVICTED_GRANULES,
-    "ranged_flush_pages": places.RANGED_FLUSH_PAGES,
-    "full_flushes": places.FULL_FLUSHES,
-}

@@ -68,3 +68,15 @@ def move(keys: Keys, numbers: Keys, new_keys: Keys, new_numbers: Keys) -> None:
             target = find(new_keys, bits, keys[place])
             new_keys[target] = keys[place]
             new_numbers[target] = numbers[place]
+
+
+def table(n_places: int) -> tuple[Keys, Keys]:
+    """Return the keys and counts of an empty table."""
+    return np.full(n_places, FREE, np.int64), np.zeros(n_places, np.int64)
+
+
+def larger(keys: Keys, numbers: Keys) -> tuple[Keys, Keys]:
+    """Return the same table with four times the places."""
+    grown = table(4 * len(keys))
+    move(keys, numbers, *grown)
+    return grown

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from pfnlab.errors import ParameterError
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.units import short_bytes
 
 
@@ -15,6 +16,12 @@ def available_bytes() -> int:
         return int(facts["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_region_fits(params: Params, needed_bytes: int, what: str) -> None:
+    """Refuse a region whose tables would outgrow memory."""
+    region = PARAMETERS["region_bytes"].show(params.region_bytes)
+    check_fits(needed_bytes, "region_bytes", region, what)
 
 
 def check_fits(needed_bytes: int, field: str, value: object, what: str) -> None:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 import pfnlab
 from pfnlab import figures
 from pfnlab.claims.measures import mechanism
-from pfnlab.engine import steps
+from pfnlab.engine.counters import ADDED as BY_EVENTS
 from tests.reference import GET, PUT, Event
 
 PARAMS = mechanism.sized(pfnlab.Params())
-ADDED = [*("accesses", "hits"), *steps._ADDED]
+ADDED = [*("accesses", "hits"), *BY_EVENTS]
 
 
 def traced(events: list[Event]) -> pfnlab.Trace:
