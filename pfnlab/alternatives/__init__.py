@@ -1,7 +1,8 @@
-"""`schemes`: every way to hold descriptors, judged on one trace (DESIGN 7).
+"""`schemes`: compare every way to hold descriptors on one trace (DESIGN 7).
 
-`fixed` has the schemes without faults, `demand` replays the others, `following` is the one pass
-over the trace that tells what they need to know, and `measured` what a real kernel took.
+`without_faults` computes the schemes without faults, `demand` replays the others, and
+`real_kernel` has what a kernel was measured to take. One pass of `engine.descriptor_use` over the
+trace gives the counts that they need.
 """
 
 import re
@@ -80,9 +81,9 @@ def schemes(
     Returns
     -------
     pandas.DataFrame
-        One row a scheme. ``dram_bytes`` is the peak, with page tables and reserve in the demand
+        One row per scheme. ``dram_bytes`` is the peak, with page tables and reserve in the demand
         schemes; ``all_dram_bytes`` has page tables in every row, so that rows compare. Times are
-        in ns: ``setup_ns`` once, ``event_ns`` an access, ``stolen_ns`` from all other CPUs in
+        in ns: ``setup_ns`` once, ``event_ns`` per access, ``stolen_ns`` from all other CPUs in
         all. ``device_writes`` counts initialisation too; years of endurance count references
         only, at the trace's own rate if it has times, or its provenance
         a window such as "15.7 s", else as fast as one CPU can:
@@ -112,11 +113,11 @@ class Counted:
     params
         Region, sizes and threshold.
     seen
-        What one pass over the trace counted.
+        The counts of one pass over the trace.
     seconds
         How long the trace lasted, None if it has no times.
     answers
-        One a scheme.
+        One per scheme.
     """
 
     source: str
@@ -132,7 +133,7 @@ class Counted:
         return side_by_side([self], costs)[list(COLUMNS)]
 
     def rows(self) -> list[Row]:
-        """Return a row a scheme, without prices, and what it comes from in each."""
+        """Return a row per scheme with its source, without prices."""
         about = {"source": self.source, "evidence": self.evidence, "n_events": self.n_events}
         seen = asdict(self.seen) | {"accesses": self.seen.accesses}
         known = about | self.params.as_dict() | dict.fromkeys(COLUMNS, pd.NA)
@@ -211,7 +212,7 @@ def counted(
 
 
 def _seconds(trace: Replayable) -> float | None:
-    """How long a trace lasted: by its times, or the window of its capture; None if unknown."""
+    """Return the length of a trace by its times or its capture's window; None if unknown."""
     times = trace.time_ns if isinstance(trace, Trace) else None
     if times is not None and len(times):
         return float(np.ptp(times)) / 1e9 or None

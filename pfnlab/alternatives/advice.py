@@ -1,4 +1,4 @@
-"""`advise`: which granule, chunk, batch, threshold and policy, and whether another scheme wins."""
+"""`advise`: choose granule, chunk, batch, threshold and policy, or another scheme that wins."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -140,10 +140,10 @@ def _points(
     budget: int | None,
 ) -> pd.DataFrame:
     """Replay the grid, and points whose threshold follows from the budget."""
-    asked = [axes, *_within(axes, budget)]
+    grids = [axes, *_within(axes, budget)]
     frames: list[pd.DataFrame] = []
     try:
-        for some in asked:
+        for some in grids:
             frame = sweep(
                 trace, free_sizes(params), costs=costs, executor=executor, skip_invalid=True, **some
             )

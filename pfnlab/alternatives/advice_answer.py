@@ -15,7 +15,7 @@ from pfnlab.params.costs import Costs
 from pfnlab.params.units import format_bytes, short_bytes
 from pfnlab.traces.sources import Evidence
 
-#: What sets a point of the grid apart, in the order of the answer.
+#: Parameters that tell points of the grid apart, in the order of the answer.
 _CHOICES = ("granule_bytes", "chunk_bytes", "batch_chunks", "threshold_bytes", "policy",
             "reserve_granules")  # fmt: skip
 _SHOWN = 3
@@ -29,9 +29,9 @@ class Advice:
     Attributes
     ----------
     trace, evidence, params, costs, dram_budget, needs
-        What was asked; `dram_budget` in bytes, or None.
+        The question; `dram_budget` in bytes, or None.
     grid
-        One row a point that was replayed, as of `pfnlab.sweep`, and ``dram_bytes``.
+        One row per replayed point, as of `pfnlab.sweep`, and ``dram_bytes``.
     best
         The fastest point whose DRAM is within the budget, the knee if there is none; None if no
         point fits.
@@ -58,7 +58,7 @@ class Advice:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The points that no other beats in DRAM and time, by rising DRAM; atomic faults bar."""
+        """The legal points that no other beats in DRAM and time, by rising DRAM."""
         return front_of(self.grid)
 
     @property
@@ -72,7 +72,7 @@ class Advice:
     def schemes(self) -> pd.DataFrame:
         """The schemes that serve this trace on a device, fit the budget and keep the needs.
 
-        By rising time an access. Left out are HVO, which is for RAM; pfns alone where the trace
+        By rising time per access. Left out are HVO, which is for RAM; pfns alone where the trace
         takes references; schemes that would make an atomic access allocate; and demand policies
         but lra, which would need a record of accesses.
         """

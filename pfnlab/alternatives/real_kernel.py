@@ -36,12 +36,12 @@ def _without_trace() -> list[str]:
 
 
 def modelled(lines: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a namespace: its scheme on a region as large, and what the kernel took.
+    """Return a row per namespace: its scheme on a region of that size, and what the kernel took.
 
     Parameters
     ----------
     lines
-        `data/measured/struct_page_cost.csv`, a namespace a row.
+        `data/measured/struct_page_cost.csv`, one row per namespace.
 
     Returns
     -------

@@ -34,11 +34,11 @@ class Scheme:
         Those of `PROPERTIES` that follow from its construction. DRAM that pins pushed beyond a
         limit in a replay takes ``bounded_dram`` away from that row.
     needs_pins
-        Whether only GETs and PUTs tell what it takes.
+        True if only GETs and PUTs tell what it takes.
     needs_trace
-        Whether a trace decides what it takes; otherwise the region alone does.
+        True if the trace decides what it takes, False if the region alone does.
     for_devices
-        Whether it can hold the descriptors of a device, without a record of accesses, which a
+        True if it can hold the descriptors of a device without a record of accesses, which a
         kernel mapping does not keep.
     """
 
@@ -137,7 +137,7 @@ def chosen_schemes(names: Iterable[str] | None) -> list[Scheme]:
 
 
 def free(costs: Costs) -> float:
-    """Price of nothing."""
+    """Return the price of nothing."""
     return 0.0
 
 
@@ -150,7 +150,7 @@ class Holding:
     dram_bytes, mean_dram_bytes
         Descriptors in DRAM, at the peak and as the mean after each event.
     page_table_bytes, tables_counted
-        4096 bytes for each page of PTEs; and whether the two above have them in.
+        4096 bytes for each page of PTEs; True if the two above include them.
     device_bytes, virtual_bytes
         Of the device's capacity, and of kernel address space.
     faults, atomic_faults
@@ -163,7 +163,7 @@ class Holding:
     lost
         Properties of the scheme that this replay did not keep.
     note
-        What the figures do not say.
+        What the numbers do not say.
     """
 
     scheme: Scheme
@@ -232,13 +232,12 @@ PRICED = ("setup_ns", "event_ns", "stolen_ns", "endurance_years", "hot_line_year
 
 
 def _years(writes: float, seen: int, seconds: float) -> float:
-    """Years until so many writes, at the rate of those seen."""
     return writes / seen * seconds / YEAR_S if seen else float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """A scheme that can't be judged on this trace, and why."""
+    """A scheme that can't be judged on this trace, with the reason."""
 
     scheme: Scheme
     note: str

@@ -1,4 +1,4 @@
-"""``pfnlab compare A B``: what differs between two frames, or two folders of them, like diff."""
+"""``pfnlab compare A B``: the differences between two frames or two folders, like diff."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = ("*.parquet", "*.csv")
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two frames of one name: what differs, and what else their metadata say."""
+    """Two frames of one name: their changes, and the metadata that differ."""
 
     name: str
     changes: Changes

@@ -1,4 +1,4 @@
-"""Sweep frames: what they must have, how they are kept, and how a person reads them."""
+"""Sweep frames: required columns, files, and text for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pfnlab.params import PARAMETERS
 from pfnlab.params.units import short_bytes, short_ns
 
 METADATA_KEY = b"pfnlab.frame"
-#: Where `DataFrame.attrs` keeps what was asked for, and the digests of the traces, as JSON.
+#: Key of `DataFrame.attrs` that holds the request and the digests of the traces, as JSON.
 ATTRIBUTE = "pfnlab"
 VERSIONS_OF = ("numba", "numpy", "pandas", "pfnlab", "pyarrow")
 
@@ -37,8 +37,8 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a sweep's frame as Parquet, whole or not at all.
 
-    The metadata hold the values that each parameter took, the versions that made it, and what
-    was asked for if the frame says so (`pfnlab.notebooks.sweep_request`).
+    The metadata hold the values that each parameter took, the versions that made it, and the
+    request if the frame has one (`pfnlab.notebooks.sweep_request`).
     """
     versions = {name: version(name) for name in VERSIONS_OF}
     values = {name: frame[name].unique().tolist() for name in PARAMETERS if name in frame}
@@ -52,12 +52,12 @@ def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
 
 
 def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what the metadata of a written frame say.
+    """Return the metadata of a written frame.
 
     Raises
     ------
     FrameError
-        If there is no such file, or it is no Parquet, or none that `write_frame` wrote.
+        If there is no such file, or `write_frame` did not write it.
     """
     if not Path(path).is_file():
         raise FrameError(f"{path}: can't be read as a frame (there is no such file)")
@@ -74,7 +74,7 @@ def about_frame(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _from_attributes(metadata: dict[bytes, bytes]) -> str:
-    """Return what `DataFrame.to_parquet` keeps of a sweep's frame."""
+    """Return what `DataFrame.to_parquet` kept of `DataFrame.attrs`."""
     said: str = json.loads(metadata[b"PANDAS_ATTRS"])[ATTRIBUTE]
     return said
 
@@ -113,7 +113,7 @@ def read_rows(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def about_rows(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what `about_frame` does, and nothing of a file that says nothing of itself."""
+    """Return the metadata as `about_frame` does; an empty dict for a file without any."""
     try:
         return about_frame(path)
     except FrameError:
@@ -121,7 +121,7 @@ def about_rows(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def differing(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
-    """Return the columns of two frames of as many rows that are not the same bit for bit."""
+    """Return the columns that differ in any bit between two frames of equal length."""
     names = list(dict.fromkeys([*one, *other]))
     return [n for n in names if n not in one or n not in other or not _same(one[n], other[n])]
 
@@ -137,14 +137,14 @@ def _same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame as text for people: ``16 GiB``, ``2.79 s``, ``4.20%``, ``1,024``.
 
-    Columns keep their names. What is NA is empty, and rows have no numbers of their own.
+    Columns keep their names. NA is written as empty text; rows have no index.
     """
     text = {name: frame[name].map(writer(str(name))) for name in frame}
     return pd.DataFrame(text).set_axis([""] * len(frame))
 
 
 def writer(name: str) -> Callable[[object], str]:
-    """Return what writes the values of a column of that name for people."""
+    """Return a function that writes values of the column `name` for people."""
     number = _WRITTEN.get(name.rpartition("_")[2], _number)
 
     def write(value: object) -> str:

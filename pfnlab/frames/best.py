@@ -7,7 +7,7 @@ import pandas as pd
 
 from pfnlab.frames import require
 
-#: What a point costs: peak of descriptors, page tables and reserve; and ns an access.
+#: The two costs of a point: peak of descriptors, page tables and reserve; and ns per access.
 DRAM, TIME = "dram_bytes", "event_ns"
 _NEEDED = ("peak_resident_bytes", "page_table_bytes", "reserve_granules", "granule_bytes")
 #: Most DRAM that a winner may take, as a share of the static array's: a judgement.
@@ -32,7 +32,7 @@ def with_dram(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def legal(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the points at which no atomic caller would have had to sleep."""
+    """Return the points at which no atomic access faults."""
     return frame[frame["atomic_faults"] == 0]
 
 

@@ -1,1 +1,1 @@
-"""What this machine really does: measurements, opt-in, never asked by a test or a claim."""
+"""Measurements of this machine: opt-in, needed by no test and no claim."""

@@ -38,8 +38,8 @@ REPEATS = 15
 _REGION_BYTES = 64 << 30
 _SINGLE, _MANY = 1, 64  # pages of a granule, which is the chunk
 _N_SINGLE, _N_MANY = 16_384, 256  # granules that are touched, a quarter of those there are
-#: Of them may stay where others push them out: 32 MiB, for less would stay in the CPU's caches,
-#: where zeroing it takes less than the first time.
+#: Of these may stay resident where others push them out. 32 MiB: less would stay in the CPU's
+#: caches, and zeroing it again would be too fast.
 _KEPT_SHARE = 1 / 2
 _N_BESIDE = 2048
 _FEW_PAGES, _MANY_PAGES, _N_TOUCHES, _ROUNDS = 64, 2048, 100_000, 5
@@ -49,7 +49,7 @@ Sample = dict[str, float]
 #: Measures everything once; a test gives its own.
 Measure = Callable[[], Sample]
 
-#: What is measured, in ns an operation, and how.
+#: The measured constants, in ns per operation, and how each is measured.
 MEASURED: Mapping[str, str] = {
     "fault_single": f"faults on {_N_SINGLE} granules of 4 KiB",
     "fault_many": f"faults on {_N_MANY} granules of {_MANY} pages",

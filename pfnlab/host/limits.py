@@ -1,4 +1,4 @@
-"""What a twin needs of this machine: said before anything is reserved."""
+"""Checks of what a twin needs of this machine, before anything is reserved."""
 
 import ctypes
 import mmap
@@ -30,14 +30,14 @@ _PROC = Path("/proc")
 
 
 def this_machine() -> dict[str, str]:
-    """Return what a measurement says of where and when: ``machine`` and ``date``."""
+    """Return ``machine`` and ``date`` of a measurement."""
     kernel = f"{platform.system()} {platform.release().split('-')[0]}"
     today = time.strftime("%Y-%m-%d", time.gmtime())
     return {"machine": f"{os.cpu_count()} CPUs, {kernel}", "date": today}
 
 
 def why_no_twin() -> str | None:
-    """Return why nothing can run for real on this machine, None if it can."""
+    """Return the reason why no twin can run on this machine, None if one can."""
     if sys.platform != "linux":
         return "needs Linux"
     if not hasattr(ctypes.CDLL(None), "mlock2"):
@@ -54,7 +54,7 @@ def why_no_twin() -> str | None:
 
 @cache
 def unmaps_by_vector() -> bool:
-    """Whether this kernel lets a process unmap its own pages by ``process_madvise``."""
+    """Return True if a process may unmap its own pages by ``process_madvise``."""
     if not hasattr(os, "pidfd_open"):
         return False
     with mmap.mmap(-1, OS_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as page:
@@ -68,7 +68,7 @@ def unmaps_by_vector() -> bool:
 
 
 def check_twin(params: Params, pages: str, evict_by: str, neighbours: int) -> None:
-    """Refuse what this machine, or a twin anywhere, can't do."""
+    """Refuse settings that this machine or any twin can't run."""
     if (reason := why_no_twin()) is not None:
         raise PfnlabError(f"no twin can run here: {reason}")
     if params.policy != "lra":
@@ -95,7 +95,7 @@ def check_twin(params: Params, pages: str, evict_by: str, neighbours: int) -> No
 
 
 def check_address_space(params: Params) -> None:
-    """Refuse a region whose vmemmap this process can't reserve; tried, and given back."""
+    """Refuse a region whose vmemmap this process can't reserve; reserve it once to find out."""
     try:
         with reserved(vmemmap_bytes(params), huge=False):
             pass

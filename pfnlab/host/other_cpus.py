@@ -27,7 +27,7 @@ def tlb_interrupts() -> int | None:
 
 @contextmanager
 def pinned_to(cpu: int) -> Iterator[None]:
-    """Keep this thread on one CPU, and let it go where it could go before."""
+    """Keep this thread on one CPU; restore its former CPUs at the end."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:
@@ -62,7 +62,7 @@ def spinning_on(cpu: int) -> Iterator[int]:
 
 @contextmanager
 def spinning(n_threads: int) -> Iterator[None]:
-    """Keep so many other CPUs busy, and this thread on one of its own; 0 changes nothing."""
+    """Keep that many other CPUs busy and this thread on a CPU of its own; 0 changes nothing."""
     with ExitStack() as stack:
         if n_threads:
             own, *others = sorted(os.sched_getaffinity(0))

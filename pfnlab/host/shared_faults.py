@@ -28,7 +28,7 @@ _MOST_PAGES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFaults:
-    """What some threads, each on a CPU of its own, did to the same fresh pages.
+    """Counts of threads that touched the same fresh pages, each thread on a CPU of its own.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
-"""What the running kernel pays for ``struct page``, as far as it tells, and what else would cost.
+"""The memory that the running kernel spends on ``struct page``.
 
-Everything is read from ``/proc`` and ``/sys``; what is not there is unknown, and why is said.
+All is read from ``/proc`` and ``/sys``. What they do not have is unknown, with the reason.
 """
 
 import os
@@ -26,7 +26,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What a kernel pays for descriptors.
+    """The memory that a kernel spends on descriptors.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Host:
     settings
         Of HVO and of ``memmap_on_memory``, as the kernel writes them.
     unknown
-        What could not be read, a sentence each.
+        A sentence for each fact that could not be read.
     """
 
     kernel: str
@@ -77,7 +77,7 @@ class Host:
 
 
 def this_host(root: str | os.PathLike[str] = "/") -> Host:
-    """Read what the kernel under `root` tells; a file that is not there is no failure."""
+    """Read the facts of the kernel under `root`; a missing file is no error."""
     reader = _Reader(Path(root))
     page = reader.page_bytes()
     counts = reader.pairs("proc/vmstat")
@@ -167,7 +167,7 @@ class _Reader:
         return found
 
     def devices(self) -> Iterator[Device]:
-        """Yield what DAX, NVDIMM and CXL drivers have."""
+        """Yield the devices of the DAX, NVDIMM and CXL drivers."""
         for kind, folder, pattern in (
             ("dax", "sys/bus/dax/devices", "*"),
             ("nvdimm", "sys/bus/nd/devices", "namespace*"),
@@ -195,7 +195,7 @@ class _Reader:
         return found
 
     def settings(self) -> dict[str, str]:
-        """Return what decides how descriptors are allocated."""
+        """Return the kernel settings that decide how descriptors are allocated."""
         files = {
             "hugetlb_optimize_vmemmap": "proc/sys/vm/hugetlb_optimize_vmemmap",
             "memmap_on_memory": "sys/module/memory_hotplug/parameters/memmap_on_memory",

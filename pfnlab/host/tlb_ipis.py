@@ -88,7 +88,7 @@ def measure_tlb_ipis(n_pages: int = 100_000, repeats: int = 5) -> list[TlbIpis]:
 
 
 def _measured(n_pages: int) -> list[TlbIpis]:
-    """Return what came when idle, on first touches and on unmaps."""
+    """Return the interrupts when idle, on first touches and on unmaps."""
     pages = range(0, n_pages * OS_PAGE_BYTES, OS_PAGE_BYTES)
     own, other = sorted(os.sched_getaffinity(0))[:2]
     with mmap.mmap(

@@ -46,7 +46,7 @@ _FAILED_PLACES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """What happened when a trace ran for real.
+    """Counts and times of a trace that ran for real.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Twin:
     predicted, predicted_granules
         The simulator's counters, and the indices of the granules that it leaves resident.
     minor_faults
-        What the kernel counted for the thread that ran the events.
+        Counts of the kernel for the thread that ran the events.
     resident_granules
         Indices of the granules that are resident at the end, as ``mincore`` tells, int64.
     elapsed_ns
@@ -82,7 +82,7 @@ class Twin:
 
     @property
     def expected_minor_faults(self) -> int:
-        """Faults that the kernel must have counted: one a page, or one a huge page."""
+        """Faults that the kernel must have counted: one per page, or one per huge page."""
         pages = self.result.params.granule_bytes // memory.PAGE_BYTES
         if not self.huge:
             return self.result.faults * pages

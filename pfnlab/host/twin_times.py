@@ -1,4 +1,4 @@
-"""Time predicted by costs against time that a twin took, on traces they were not fitted on."""
+"""Predicted times beside times of a twin, on traces that the costs were not fitted to."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product

@@ -1,4 +1,4 @@
-"""`changes`: what differs between two frames, whatever the order of their rows."""
+"""`changes`: the differences between two frames, in any order of rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _SECTIONS = {"count": "values", "time": "times", "measured": "measured"}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Changes:
-    """What differs between two frames; `equal` if nothing does. Its text says so line by line.
+    """The differences between two frames; `str` writes them line by line.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class Changes:
     names
         The columns by which rows were paired.
     only_before, only_after
-        What names the rows that the other frame lacks.
+        The names of rows that the other frame lacks.
     costs
         Presets that differ in paired rows, before and after.
     cells
-        A row a change: positions ``before_row`` and ``after_row``, ``column``, ``kind`` (count,
+        A row per change: positions ``before_row`` and ``after_row``, ``column``, ``kind`` (count,
         time or measured), ``before``, ``after`` and ``ratio``, the largest first.
     n_following
         Times of the model that differ because costs, counts or `constants` do; not in `cells`.
@@ -74,7 +74,7 @@ class Changes:
 
     @property
     def equal(self) -> bool:
-        """Whether both frames say the same."""
+        """True if both frames hold the same."""
         differing = (
             *(self.only_before_columns, self.only_after_columns, self.constants, self.costs),
             *(self.only_before, self.only_after, self.cells),
@@ -181,7 +181,7 @@ def _show(name: str, value: object) -> str:
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) -> Changes:
-    """Say what differs between two frames.
+    """Return the differences between two frames.
 
     Rows are paired by their parameters and what else names them, in any order. Counts differ if
     they are not the same; measured figures if they differ by more than the spread recorded with
@@ -234,7 +234,7 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, *, noise: float = NOISE) 
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with names of columns that are text, each once."""
+    """Return the frame with text as names of columns; refuse a name that stands twice."""
     named = frame.rename(columns=str)
     if not named.columns.is_unique:
         twice = named.columns[named.columns.duplicated()][0]

@@ -84,7 +84,7 @@ class Cells:
         return np.asarray(near)
 
     def _noise(self) -> Floats:
-        """Return what each row may move by: the larger of its spreads, as far as recorded."""
+        """Return the noise of each row: the larger of its recorded spreads."""
         noise = np.full(len(self.pairs.before), self.noise)
         for frame in (self.before, self.after):
             if "spread" in frame:
@@ -119,7 +119,7 @@ def _as_numbers(column: pd.Series) -> Floats:
 
 
 def _largest_first(cells: pd.DataFrame) -> pd.DataFrame:
-    """Order by ratio; what came out of nothing, or is no number, is largest."""
+    """Order by ratio; changes from zero, and of text, come first."""
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.abs(np.log(cells["ratio"].to_numpy(np.float64)))
     order = np.argsort(-np.where(np.isnan(size), np.inf, size), kind="stable")

@@ -1,4 +1,4 @@
-"""What a column of a frame is: what names a row, a count, a time that follows, or measured."""
+"""The kind of a column: the name of a row, a count, a modelled time, or a measurement."""
 
 import re
 from typing import Literal
@@ -16,7 +16,7 @@ _SETTINGS = ("event", "hold_events", "lead_events", "lazy_cpus", "neighbours", "
              "nvdimm_bytes", "pinned_share", "single_passes")  # fmt: skip
 #: When and where it was measured, and how well: never a difference by itself.
 _ABOUT = re.compile(r"machine|date|spread|error|.*_all|(ratio|.*_median)_(min|max)")
-#: What a clock or a busy machine decides.
+#: Figures that a clock or a busy machine decides.
 _MEASURED = re.compile(
     r"(measured|elapsed|predicted)_ns|(.*_)?seconds|.*_median|ratio|running|n_ipis|n_faults|"
     r"create_s|bind_ms_min"

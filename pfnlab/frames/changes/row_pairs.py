@@ -1,4 +1,4 @@
-"""Which row of one frame belongs to which of another, whatever their order."""
+"""Pairs of rows that belong together, in any order of the rows of two frames."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -20,9 +20,10 @@ class Pairs(NamedTuple):
 
 
 def codes_of(before: pd.Series, after: pd.Series) -> Codes:
-    """Return an int a value of both columns, one after the other: the same for the same value.
+    """Return an int for each value of both columns, the second below the first.
 
-    The ints are in the order of the values. NA, NaN and None are the same; 4096 and 4096.0 too.
+    Equal values have equal ints, in the order of the values. NA, NaN and None are equal; 4096 and
+    4096.0 too.
     """
     kinds = {before.dtype, after.dtype}
     if len(kinds) == 1 and isinstance(before.dtype, np.dtype) and before.dtype.kind in "iufb":
@@ -49,7 +50,7 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def joint(codes: Iterable[Codes], n_rows: int) -> Codes:
-    """Return an int a row, the same for rows that agree in every column, in their order."""
+    """Return an int for each row, equal for rows that agree in every column."""
     found = np.zeros(n_rows, np.int64)
     for column in codes:  # each below n_rows, so that the product fits
         found = np.unique(found * (n_rows + 1) + column, return_inverse=True)[1].astype(np.int64)
@@ -65,7 +66,7 @@ def paired(names: Codes, rows: Codes, n_before: int) -> Pairs:
     Parameters
     ----------
     names, rows
-        An int a row, as of `joint`: for what names it, and for all of it.
+        An int for each row, as of `joint`: for its name, and for all of its columns.
     n_before
         Rows of the first frame.
     """
