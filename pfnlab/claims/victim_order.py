@@ -7,7 +7,7 @@ import pandas as pd
 
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
-from pfnlab.params import PARAMETERS
+from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
@@ -58,6 +58,14 @@ def _sufficient(row: dict[Any, Any]) -> Finding:
         f"{row['atomic_faults']:,} illegal atomic faults",
         -ratio,
     )
+
+
+def one_by_one(params: Params) -> Params:
+    """Return `params` with each granule a chunk of its own, evicted one per pass.
+
+    This is what every order knows, and where LRA is FIFO.
+    """
+    return params.replace(chunk_bytes=params.granule_bytes, batch_chunks=1)
 
 
 def lra_is_enough(frame: pd.DataFrame) -> Verdict:

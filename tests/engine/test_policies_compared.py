@@ -47,7 +47,7 @@ def test_a_pfn_outside_the_region_is_refused() -> None:
 
 def test_one_by_one_suits_every_order() -> None:
     params = pfnlab.Params(granule_bytes="64KiB", batch_chunks=8)
-    alone = victim_order.one_by_one(params)
+    alone = claims.victim_order.one_by_one(params)
     assert (alone.chunk_bytes, alone.batch_chunks) == (1 << 16, 1)
     assert alone.replace(policy="opt").policy == "opt"
 

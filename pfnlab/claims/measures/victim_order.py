@@ -53,11 +53,3 @@ class Lookups:
             evidence=trace.evidence,
             provenance={**trace.provenance, "view": "accesses as sleepable lookups, no PUTs"},
         )
-
-
-def one_by_one(params: Params) -> Params:
-    """Return `params` with each granule a chunk of its own, evicted one a pass.
-
-    This is what every order knows, and where LRA is FIFO.
-    """
-    return params.replace(chunk_bytes=params.granule_bytes, batch_chunks=1)
