@@ -33,13 +33,13 @@ _HOMES = {
     "format_bytes": "params.units",
     "load": "traces.formats",
     "parse_bytes": "params.units",
-    "pinned_for_io": "claims.measures.atomic_context",
+    "pinned_for_io": "traces.pins",
     "pins_compared": "claims.measures.pins",
     "processes": "sweeps",
-    "prefaulted": "claims.measures.atomic_context",
+    "prefaulted": "traces.pins",
     "region": "params.regions",
     "register": "params.policies",
-    "repinned": "claims.measures.pins",
+    "repinned": "traces.pins",
     "replay": "engine",
     "save": "traces.native",
     "schemes": "alternatives",
@@ -47,7 +47,7 @@ _HOMES = {
     "steps": "engine.steps",
     "sweep": "sweeps",
     "timeline": "engine.timeline",
-    "unpinned": "claims.measures.atomic_context",
+    "unpinned": "traces.pins",
     "workload": "traces.workloads",
 }
 #: Packages that users reach by a shorter name, as in ``pfnlab.theory.fifo_exact``.
@@ -60,12 +60,8 @@ if TYPE_CHECKING:
     from pfnlab.alternatives.advice import advise as advise
     from pfnlab.claims import theory as theory
     from pfnlab.claims.measures.atomic_context import atomic_remedies as atomic_remedies
-    from pfnlab.claims.measures.atomic_context import pinned_for_io as pinned_for_io
-    from pfnlab.claims.measures.atomic_context import prefaulted as prefaulted
-    from pfnlab.claims.measures.atomic_context import unpinned as unpinned
     from pfnlab.claims.measures.evictability import evictability as evictability
     from pfnlab.claims.measures.pins import pins_compared as pins_compared
-    from pfnlab.claims.measures.pins import repinned as repinned
     from pfnlab.engine import replay as replay
     from pfnlab.engine import smallest_reserve as smallest_reserve
     from pfnlab.engine.exploration import explore as explore
@@ -95,6 +91,10 @@ if TYPE_CHECKING:
     from pfnlab.sweeps import sweep as sweep
     from pfnlab.traces.formats import load as load
     from pfnlab.traces.native import save as save
+    from pfnlab.traces.pins import pinned_for_io as pinned_for_io
+    from pfnlab.traces.pins import prefaulted as prefaulted
+    from pfnlab.traces.pins import repinned as repinned
+    from pfnlab.traces.pins import unpinned as unpinned
     from pfnlab.traces.streamed import StreamedTrace as StreamedTrace
     from pfnlab.traces.trace import Trace as Trace
     from pfnlab.traces.workloads import workload as workload

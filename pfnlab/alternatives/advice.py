@@ -14,8 +14,8 @@ from pfnlab.frames.best import DRAM, front_of, knee_of, with_dram
 from pfnlab.params import Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.units import format_bytes, parse_bytes
-from pfnlab.sweeps import Source, SweepInterrupted, Where, check_axes, sweep
-from pfnlab.traces.sources import Replayable
+from pfnlab.sweeps import SweepInterrupted, Where, check_axes, sweep
+from pfnlab.traces.sources import Replayable, Source
 
 __all__ = ["GRID", "RESERVES", "Advice", "advise", "front_of"]
 

@@ -15,7 +15,7 @@ from pfnlab.params import PARAMETERS, Params
 
 if TYPE_CHECKING:
     from pfnlab.params.costs import Costs
-    from pfnlab.sweeps import Source
+    from pfnlab.traces.sources import Source
 
 _SEVERAL = "Several values are swept: 4KiB,64KiB names them, 64KiB..2MiB doubles."
 

@@ -18,9 +18,8 @@ from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits
 from pfnlab.params.units import MIB, OS_PAGE_BYTES, format_bytes
-from pfnlab.traces.columns import Events
-from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
+from pfnlab.traces.views import accesses
 
 #: Full flushes of a replay below which the refills of one are no average.
 LEAST_FLUSHES = 20
@@ -75,7 +74,7 @@ COUNTED = tuple(f.name for f in fields(Purged))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lookups:
+class GranuleAccesses:
     """The accesses of a trace as the kernel wants them: granules numbered as they are touched.
 
     PUTs are left out, GETs look up, and everybody may sleep.
@@ -95,7 +94,7 @@ class Lookups:
     touched: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, trace: Replayable, params: Params) -> Lookups:
+    def of(cls, trace: Replayable, params: Params) -> GranuleAccesses:
         """Give each granule that a trace touches its number.
 
         Raises
@@ -106,7 +105,7 @@ class Lookups:
         trace.check(params)
         check_fits(_EVENT_BYTES * len(trace), "trace", trace.name, "its granules")
         geometry = Geometry.of(params)
-        pieces = [geometry.granules_of(_accessed(events)) for events in trace.pieces(params)]
+        pieces = [geometry.granules_of(accesses(events)) for events in trace.pieces(params)]
         every = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
         touched, granules = np.unique(every, return_inverse=True)
         return cls(params=params, granules=granules.astype(np.int32), touched=touched)
@@ -192,10 +191,6 @@ class Lookups:
             cold_walks=int(counts[kernel.COLD_WALKS]),
             refills_if_full=int(counts[kernel.COLLATERAL]),
         )
-
-
-def _accessed(events: Events) -> npt.NDArray[np.integer]:
-    return events.pfns if events.ops is None else events.pfns[events.ops != PUT]
 
 
 def _state(n_granules: int, n_chunks: int, tlb_entries: int) -> kernel.State:

@@ -21,6 +21,7 @@ from pfnlab.params import Params
 from pfnlab.params.units import GIB, OS_PAGE_BYTES
 from pfnlab.traces.formats import load
 from pfnlab.traces.trace import Trace
+from pfnlab.traces.views import first_events
 from pfnlab.traces.workloads import workload
 
 Sizes = dict[str, Any]
@@ -55,7 +56,7 @@ def agreement(
         the names of what was not as predicted.
     """
     settings = list(product(sizes or SIZES, SHARES, _evictions(), _neighbours()))
-    heads = [_head(trace, n_events) for trace in traces]
+    heads = [first_events(trace, n_events) for trace in traces]
     rows = []
     for trace in tqdm(heads, desc="twins", unit="trace", disable=None):
         for sized, share, evict_by, neighbours in settings:
@@ -94,16 +95,6 @@ def _evictions() -> list[Any]:
 
 def _neighbours() -> list[int]:
     return [0, 1] if len(os.sched_getaffinity(0)) > 1 else [0]
-
-
-def _head(trace: Trace, n_events: int) -> Trace:
-    columns: dict[str, Any] = {n: column[:n_events] for n, column in trace.columns().items()}
-    about: dict[str, Any] = {
-        "page_bytes": trace.page_bytes,
-        "name": trace.name,
-        "evidence": trace.evidence,
-    }
-    return Trace(**columns, **about)
 
 
 def _params(trace: Trace, sizes: dict[str, Any], share: float) -> Params:

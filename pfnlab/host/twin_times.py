@@ -13,8 +13,8 @@ from pfnlab.host.twin import run_twin
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
 from pfnlab.params.units import parse_bytes
-from pfnlab.traces.requests import PUT
 from pfnlab.traces.trace import Trace
+from pfnlab.traces.views import first_events, lookups
 from pfnlab.traces.workloads import workload
 
 Sizes = dict[str, Any]
@@ -63,7 +63,7 @@ def validate(
 
 
 def _compared(costs: Costs, trace: Trace, sizes: dict[str, Any], share: float) -> dict[str, Any]:
-    trace = _first(trace, _MOST_BYTES // parse_bytes(sizes["granule_bytes"]))
+    trace = first_events(trace, _MOST_BYTES // parse_bytes(sizes["granule_bytes"]))
     params = _params(trace, sizes, share)
     by: Any = "process_madvise" if unmaps_by_vector() else "madvise"
     twins = [run_twin(trace, params, evict_by=by) for _ in range(REPEATS)]
@@ -83,23 +83,21 @@ def _compared(costs: Costs, trace: Trace, sizes: dict[str, Any], share: float) -
 
 
 def _params(trace: Trace, sizes: dict[str, Any], share: float) -> Params:
-    last = trace.extent[1] if trace.extent else 0
-    region = max(1 << 34, -(-(last + 1) * trace.page_bytes // (1 << 30)) << 30)
-    params = Params(region_bytes=region, page_bytes=trace.page_bytes, n_cpus=1, **sizes)
+    params = _region(trace).replace(**sizes)
     threshold = int(share * trace.footprint_bytes(params))
     return params.replace(threshold_bytes=max(threshold, params.chunk_bytes))
 
 
+def _region(trace: Trace) -> Params:
+    last = trace.extent[1] if trace.extent else 0
+    region = max(1 << 34, -(-(last + 1) * trace.page_bytes // (1 << 30)) << 30)
+    return Params(region_bytes=region, page_bytes=trace.page_bytes, n_cpus=1)
+
+
 def _lookups(trace: Trace) -> Trace:
-    """Return the accesses of a trace, as lookups that can sleep."""
-    accesses = trace.pfns if trace.ops is None else trace.pfns[trace.ops != PUT]
-    about: Any = {"page_bytes": trace.page_bytes, "evidence": trace.evidence}
-    return _first(Trace(accesses, name=trace.name, **about), N_EVENTS)
-
-
-def _first(trace: Trace, n_events: int) -> Trace:
-    about: Any = {"page_bytes": trace.page_bytes, "evidence": trace.evidence}
-    return Trace(trace.pfns[:n_events], name=trace.name, **about)
+    """Return the first accesses of a trace, as lookups that can sleep."""
+    region = _region(trace)
+    return first_events(lookups(trace).trace(region), N_EVENTS, region)
 
 
 def errors(frame: pd.DataFrame) -> pd.DataFrame:

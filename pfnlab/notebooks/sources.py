@@ -13,7 +13,7 @@ from pfnlab.traces.workloads import WORKLOADS, Spec, workload_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pfnlab.sweeps import Source
+    from pfnlab.traces.sources import Source
 
 #: Root of the checkout, where `notebooks/` and `data/` are.
 ROOT = Path(__file__).resolve().parents[2]

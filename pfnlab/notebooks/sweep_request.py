@@ -19,11 +19,11 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.regions import Region
 from pfnlab.params.regions import region as region_of
-from pfnlab.sweeps import Source, drawn, sweep
+from pfnlab.sweeps import drawn, sweep
 from pfnlab.sweeps.axes import AXES, REGION, SHARES, Grid, check_axes, points
 from pfnlab.sweeps.failures import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.sweeps.provenance import flat, remembered
-from pfnlab.traces.sources import Replayable
+from pfnlab.traces.sources import Replayable, Source
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Trace
 

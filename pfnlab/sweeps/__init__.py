@@ -30,12 +30,13 @@ from pfnlab.sweeps.executors import Workers, run
 from pfnlab.sweeps.failures import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.sweeps.forecast import Estimate, estimate
 from pfnlab.sweeps.jobs import Outcome, attempt, forget
-from pfnlab.sweeps.per_region import Drawn, Source, drawn
+from pfnlab.sweeps.per_region import Drawn, drawn
 from pfnlab.sweeps.provenance import attributes
 from pfnlab.sweeps.rows import ROW_BYTES, Table, priced, rows_of
 from pfnlab.sweeps.scheduling import Cutter, Group, looks_up_only, passes, windows
 from pfnlab.sweeps.store import KEY_BYTES, Saver, Store, StoreWarning, keyed
 from pfnlab.sweeps.transport import Spool, identity
+from pfnlab.traces.sources import Source
 
 __all__ = [
     "AXES",
@@ -45,7 +46,6 @@ __all__ = [
     "Failed",
     "Point",
     "PointError",
-    "Source",
     "StoreError",
     "StoreWarning",
     "SweepInterrupted",

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -12,11 +11,12 @@ import numpy as np
 from pfnlab.engine.many import most_table_bytes
 from pfnlab.params import Params
 from pfnlab.sweeps.axes import Grid, Point
-from pfnlab.sweeps.per_region import Drawn, Source
+from pfnlab.sweeps.per_region import Drawn
 from pfnlab.sweeps.rows import ROW_BYTES, rows_of
 from pfnlab.sweeps.scheduling import looks_up_only, passes
-from pfnlab.traces.sources import Replayable
+from pfnlab.traces.sources import Source
 from pfnlab.traces.trace import Trace
+from pfnlab.traces.views import first_events
 from pfnlab.traces.workloads import Spec
 
 #: Events of a sample, and passes that are timed on it.
@@ -108,7 +108,7 @@ class _Sampled:
 
     def seconds(self) -> float:
         """Time of the pass over all events: a straight line through those over two samples."""
-        short = _cut(self.trace, len(self.trace) // _SHORTER)
+        short = first_events(self.trace, len(self.trace) // _SHORTER)
         self._time(short)  # compiles
         less, more = self._time(short), self._time(self.trace)
         a_event = max(more - less, 0.0) / max(len(self.trace) - len(short), 1)
@@ -136,22 +136,4 @@ def _sample(source: Source, params: Params) -> tuple[Trace, int]:
         short = source.replace(n_events=min(source.n_events, _SAMPLE_EVENTS))
         return short.trace(params), source.n_events
     whole = source.trace(params)
-    return _beginning(whole, params), len(whole)
-
-
-def _beginning(trace: Replayable, params: Params) -> Trace:
-    """Return the first events of a trace."""
-    if isinstance(trace, Trace):
-        return _cut(trace, _SAMPLE_EVENTS)
-    with closing(trace.pieces(params, _SAMPLE_EVENTS)) as pieces:  # type: ignore[type-var]
-        first = next(pieces, None)
-    if first is None:
-        return Trace(np.empty(0, np.uint32), page_bytes=trace.page_bytes)
-    ops = None if first.ops is None else first.ops.copy()
-    atomic = None if first.atomic is None else first.atomic.copy()
-    return Trace(first.pfns.copy(), ops, atomic, page_bytes=trace.page_bytes, name=trace.name)
-
-
-def _cut(trace: Trace, n_events: int) -> Trace:
-    columns: dict[str, Any] = {n: column[:n_events] for n, column in trace.columns().items()}
-    return replace(trace, **columns, placement=None)
+    return first_events(whole, _SAMPLE_EVENTS, params), len(whole)

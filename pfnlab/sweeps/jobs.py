@@ -14,10 +14,10 @@ from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, register
 from pfnlab.sweeps.axes import REGION, Point
 from pfnlab.sweeps.code_version import code_version
-from pfnlab.sweeps.per_region import Drawn, Source
+from pfnlab.sweeps.per_region import Drawn
 from pfnlab.sweeps.rows import Row, rows_of
 from pfnlab.sweeps.transport import Reference
-from pfnlab.traces.sources import Replayable
+from pfnlab.traces.sources import Replayable, Source
 
 _Kept = tuple[Replayable, dict[int, int]]
 

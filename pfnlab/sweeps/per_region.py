@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
 
 from pfnlab.params import Params
 from pfnlab.sweeps.axes import Point
-from pfnlab.traces.sources import Evidence, Replayable
-
-
-class Source(Protocol):
-    """Whatever gives a trace for a region: a `Trace`, a placed one, or a workload spec."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    @property
-    def evidence(self) -> Evidence:
-        """Whether its events are references on descriptors or stand in for them."""
-
-    def trace(self, params: Params) -> Replayable:
-        """Return the events for the region of `params`."""
+from pfnlab.traces.sources import Replayable, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from pfnlab.frames import ATTRIBUTE
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs
 from pfnlab.sweeps.axes import AXES
-from pfnlab.sweeps.per_region import Source
 from pfnlab.traces.native import file_of
+from pfnlab.traces.sources import Source
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads import Spec

@@ -13,9 +13,9 @@ from pfnlab.engine.sampling import Sample
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.sweeps.axes import Point, points
-from pfnlab.sweeps.per_region import Drawn, Source, drawn
+from pfnlab.sweeps.per_region import Drawn, drawn
 from pfnlab.sweeps.rows import Row, priced, row_of, rows_of
-from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.sources import Evidence, Replayable, Source
 
 _MOST_KEPT = 16
 

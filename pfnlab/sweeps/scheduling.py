@@ -8,8 +8,8 @@ from pfnlab.params import Params
 from pfnlab.params.policies import REGISTERED, Policy, meaning
 from pfnlab.sweeps.axes import Point
 from pfnlab.sweeps.jobs import Answer, Job
-from pfnlab.sweeps.per_region import Source
 from pfnlab.sweeps.transport import Reference
+from pfnlab.traces.sources import Source
 from pfnlab.traces.workloads import Spec
 
 Group = list[Point]

@@ -12,10 +12,9 @@ from typing import Protocol
 from pfnlab.errors import FileError, ParameterError, TraceError
 from pfnlab.files import named
 from pfnlab.params import Params
-from pfnlab.sweeps.per_region import Source
 from pfnlab.traces.native import load_native, mapped, save
 from pfnlab.traces.placement import How
-from pfnlab.traces.sources import Evidence
+from pfnlab.traces.sources import Evidence, Source
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Placement, Trace
 from pfnlab.traces.workloads import Spec

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.errors import TraceError
-from pfnlab.traces.requests import PUT
+from pfnlab.traces.requests import PUT, Flags, Int64s, Ops
 
 Column = npt.NDArray[Any]
 
@@ -43,8 +43,8 @@ class Events(NamedTuple):
 
     start: int  # number of the first of these events in the trace
     pfns: Column  # uint32 or int64
-    ops: npt.NDArray[np.uint8] | None
-    atomic: npt.NDArray[np.bool_] | None
+    ops: Ops | None
+    atomic: Flags | None
 
     def part(self, start: int, stop: int) -> Events:
         """Return the events ``[start, stop)`` of this piece, as views."""
@@ -78,7 +78,7 @@ def spread_starts(n_events: int, n_slices: int, slice_events: int) -> list[int]:
     return [last * i // max(n_slices - 1, 1) for i in range(n_slices)]
 
 
-def int64_column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def int64_column(name: str, values: npt.ArrayLike) -> Int64s:
     """Return integers as int64, refusing what does not fit."""
     array = _integers(name, values)
     if array.dtype == np.uint64 and len(array) and int(array.max()) >= 2**63:

@@ -8,12 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pfnlab.traces.requests import LOOKUP
+from pfnlab.traces.requests import LOOKUP, Flags, Int64s, Ops
 from pfnlab.traces.trace import Trace
-
-Int64s = npt.NDArray[np.int64]
-Ops = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.params.geometry import Geometry
+from pfnlab.traces.requests import Int64s
 
 #: Largest region, in granules, that is counted in a table: 256 MiB of it.
 TABLE_GRANULES = 1 << 28
-#: Granules sorted before they are merged with the others, at least.
+#: Int64s sorted before they are merged with the others, at least.
 RECENT_GRANULES = 1 << 20
-Granules = npt.NDArray[np.int64]
 
 
 class Footprint:
@@ -25,7 +25,7 @@ class Footprint:
         self._table = np.zeros(geometry.n_granules if in_table else 0, np.bool_)
         self._in_table = in_table
         self._sorted = np.zeros(0, np.int64)
-        self._recent: list[Granules] = []
+        self._recent: list[Int64s] = []
         self._n_recent = 0
 
     def add(self, pfns: npt.NDArray[np.integer]) -> None:
@@ -53,7 +53,7 @@ class Footprint:
         self._recent, self._n_recent = [], 0
 
 
-def _distinct(granules: Granules) -> Granules:
+def _distinct(granules: Int64s) -> Int64s:
     """Sort and drop repeats: np.unique, which hashes, is 140 times slower (numpy 2.4)."""
     granules = np.sort(granules)
     return granules[np.diff(granules, prepend=-1) > 0]

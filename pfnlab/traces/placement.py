@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.params.units import MIB, format_bytes
+from pfnlab.traces.requests import Int64s
 
 AREA_BYTES = 128 * MIB
 
 How = Literal["packed", "spread", "tenants"]
 Pages = npt.NDArray[np.integer]
-Indices = npt.NDArray[np.int64]
 
 
-def place(pages: Pages, *, region_bytes: int, page_bytes: int, how: How) -> Indices:
+def place(pages: Pages, *, region_bytes: int, page_bytes: int, how: How) -> Int64s:
     """Return the pages of one tenant, moved area by area into a region, int64.
 
     Raises
@@ -42,18 +42,18 @@ def place(pages: Pages, *, region_bytes: int, page_bytes: int, how: How) -> Indi
     return place_of[rank] * area_pages + np.asarray(pages, np.int64) % area_pages
 
 
-def _packed(n_touched: int, n_areas: int) -> Indices:
+def _packed(n_touched: int, n_areas: int) -> Int64s:
     return np.arange(n_touched, dtype=np.int64)
 
 
-def _spread(n_touched: int, n_areas: int) -> Indices:
+def _spread(n_touched: int, n_areas: int) -> Int64s:
     return np.arange(n_touched, dtype=np.int64) * n_areas // max(n_touched, 1)
 
 
-PLACES: dict[str, Callable[[int, int], Indices]] = {"packed": _packed, "spread": _spread}
+PLACES: dict[str, Callable[[int, int], Int64s]] = {"packed": _packed, "spread": _spread}
 
 
-def staggered(n_events: int, n_tenants: int) -> tuple[Indices, Indices]:
+def staggered(n_events: int, n_tenants: int) -> tuple[Int64s, Int64s]:
     """Merge `n_tenants` runs of one trace, tenant t starting t / n_tenants of a run later.
 
     Returns

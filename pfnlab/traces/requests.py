@@ -7,12 +7,14 @@ import numpy.typing as npt
 
 from pfnlab.errors import ParameterError, TraceError
 
+Int64s = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Ops = npt.NDArray[np.uint8]
+
 LOOKUP, GET, PUT = 0, 1, 2
 
 #: Requests are expanded in memory, at tens of bytes an event; more events than this are refused.
 MAX_EVENTS = 2**31
-
-Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`Replayable`: what a replay and a sweep ask of a trace, wherever its events are."""
+"""What gives events (`Source`), and what can be replayed (`Replayable`)."""
 
 from __future__ import annotations
 
@@ -60,6 +60,21 @@ class Replayable(Protocol):
 
     def digest(self) -> str:
         """Return the sha256 of what a replay sees."""
+
+
+class Source(Protocol):
+    """Whatever gives a trace for a region: a `Trace`, a placed one, or a workload spec."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Whether its events are references on descriptors or stand in for them."""
+
+    def trace(self, params: Params) -> Replayable:
+        """Return the events for the region of `params`."""
 
 
 def check_evidence(evidence: str) -> None:

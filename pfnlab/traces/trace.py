@@ -27,7 +27,7 @@ from pfnlab.traces.columns import (
     spread_starts,
 )
 from pfnlab.traces.placement import How, place, staggered
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s, Ops
 from pfnlab.traces.sources import Evidence, check_evidence, check_page_bytes
 
 __all__ = ["Evidence", "Placement", "Trace"]
@@ -78,12 +78,12 @@ class Trace:
     """
 
     pfns: npt.NDArray[Any]
-    ops: npt.NDArray[np.uint8] | None = None
-    atomic: npt.NDArray[np.bool_] | None = None
+    ops: Ops | None = None
+    atomic: Flags | None = None
     cpus: npt.NDArray[Any] | None = None
     page_bytes: int = 4096
     name: str = "mine"
-    time_ns: npt.NDArray[np.int64] | None = None
+    time_ns: Int64s | None = None
     evidence: Evidence = "proxy"
     provenance: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None

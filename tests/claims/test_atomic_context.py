@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 import pfnlab
 from pfnlab import claims, smallest_reserve
 from pfnlab.claims.measures import atomic_context
-from pfnlab.claims.measures.atomic_context import (
-    atomic_remedies,
-    pinned_for_io,
-    prefaulted,
-    unpinned,
-)
+from pfnlab.claims.measures.atomic_context import atomic_remedies
 from pfnlab.frames import labels
+from pfnlab.traces.pins import pinned_for_io, prefaulted, unpinned
 from tests import reference
 
 LOOKUP, GET, PUT = reference.LOOKUP, reference.GET, reference.PUT

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab import claims
-from pfnlab.claims.measures.atomic_context import prefaulted
 from pfnlab.claims.measures.evictability import evictability, pinned_pages, scattered
-from pfnlab.claims.measures.pins import pins_compared, repinned
+from pfnlab.claims.measures.pins import pins_compared
 from pfnlab.frames import labels
+from pfnlab.traces.pins import prefaulted, repinned
 from tests import reference
 from tests.claims.test_atomic_context import (
     SMALL,

@@ -14,6 +14,7 @@ from pfnlab import claims, figures, notebooks
 from pfnlab.claims.measures import shootdowns
 from pfnlab.frames.labels import AHEAD, LAZY, PASS
 from pfnlab.host import other_cpus, tlb_ipis
+from pfnlab.traces.views import first_events, lookups
 
 AXES: dict[str, Any] = {
     "chunk_bytes": ["4KiB", "128KiB", "256KiB"],
@@ -50,7 +51,7 @@ def test_every_row_is_what_a_replay_for_its_machine_counts_and_costs(
     frame: pd.DataFrame, trace: pfnlab.Trace, params: pfnlab.Params
 ) -> None:
     """Neither CPUs nor ceilings are replayed; each row equals the replay that they would need."""
-    looked = shootdowns.lookups_of(trace, params)
+    looked = first_events(lookups(trace).trace(params), len(trace), params)
     passes = frame[frame["unmapping"] == PASS]
     rows = pd.concat([passes.sample(60, random_state=0), passes[passes["chunk_bytes"] > 4096]])
     assert set(rows["flush_ceiling_pages"]) == {0, 33, 64}
@@ -107,7 +108,7 @@ def test_what_is_withheld_counts_against_the_threshold(frame: pd.DataFrame) -> N
 
 
 def test_accesses_look_up(trace: pfnlab.Trace, params: pfnlab.Params) -> None:
-    looked = shootdowns.lookups_of(trace, params)
+    looked = first_events(lookups(trace).trace(params), len(trace), params)
     assert trace.ops is not None
     assert looked.pfns.tolist() == trace.pfns[trace.ops != 2].tolist()
     assert (looked.ops, looked.name, looked.evidence) == (None, "mixed", "direct")

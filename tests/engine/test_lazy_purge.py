@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.engine.lazy_purge import Lookups, Purged, lazy_max_pages
+from pfnlab.engine.lazy_purge import GranuleAccesses, Purged, lazy_max_pages
 
 KIB = 1024
 
@@ -94,7 +94,7 @@ def numbered(granules: list[int], *, chunk: int, limit: int) -> tuple[pfnlab.Tra
 
 def purged(case: dict[str, Any]) -> Purged:
     trace, params = numbered(case["granules"], chunk=case["chunk"], limit=case["limit"])
-    return Lookups.of(trace, params).purged(
+    return GranuleAccesses.of(trace, params).purged(
         params,
         withheld_bytes=case["purge_above"] * 4 * KIB,
         ahead=case["ahead"],
@@ -154,7 +154,7 @@ def test_lazy_max_pages_is_the_kernels() -> None:
 def test_references_look_up_and_puts_are_left_out() -> None:
     params = pfnlab.Params(region_bytes="16MiB")
     trace = pfnlab.Trace(np.array([0, 64, 0, 64]), ops=np.array([1, 0, 2, 2], np.uint8))
-    lookups = Lookups.of(trace, params)
+    lookups = GranuleAccesses.of(trace, params)
     assert lookups.granules.tolist() == [0, 1]
     found = lookups.purged(params, withheld_bytes=0)
     assert (found.accesses, found.faults, found.miss_ratio) == (2, 2, 1.0)
@@ -175,12 +175,14 @@ def test_bad_quarantines_are_refused(
     changes: dict[str, Any], arguments: dict[str, Any], message: str
 ) -> None:
     params = pfnlab.Params(region_bytes="1GiB", chunk_bytes="1MiB", threshold_bytes="2MiB")
-    lookups = Lookups.of(pfnlab.Trace(np.arange(4)), params)
+    lookups = GranuleAccesses.of(pfnlab.Trace(np.arange(4)), params)
     with pytest.raises(pfnlab.ParameterError, match=re.escape(message)):
         lookups.purged(params.replace(**changes), **arguments)
 
 
 def test_an_empty_trace_gives_zeros() -> None:
     params = pfnlab.Params(region_bytes="16MiB")
-    found = Lookups.of(pfnlab.Trace(np.zeros(0, np.int64)), params).purged(params, withheld_bytes=0)
+    found = GranuleAccesses.of(pfnlab.Trace(np.zeros(0, np.int64)), params).purged(
+        params, withheld_bytes=0
+    )
     assert (found.accesses, found.faults, found.mean_mapped_bytes, found.miss_ratio) == (0, 0, 0, 0)

@@ -8,8 +8,9 @@ import pytest
 
 import pfnlab
 from pfnlab import claims, figures
-from pfnlab.claims.measures import against_theory, victim_order
+from pfnlab.claims.measures import against_theory
 from pfnlab.params import PARAMETERS
+from pfnlab.traces.views import lookups
 
 GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
 
@@ -17,7 +18,7 @@ GETS = ([5, 6, 5, 9, 6, 5], [1, 1, 2, 0, 2, 1], [0, 0, 1, 1, 1, 1])
 def test_lookups_are_the_accesses_of_a_trace() -> None:
     pfns, ops, atomic = GETS
     trace = pfnlab.Trace(pfns, ops, atomic, name="pins", evidence="direct")  # type: ignore[arg-type]
-    source = victim_order.Lookups(trace)
+    source = lookups(trace)
     seen = source.trace(pfnlab.Params())
     (piece,) = seen.pieces(pfnlab.Params())
     assert piece.pfns.tolist() == [5, 6, 9, 5]
@@ -29,20 +30,20 @@ def test_lookups_are_the_accesses_of_a_trace() -> None:
 
 def test_lookups_of_atomic_callers_alone_keep_every_event() -> None:
     trace = pfnlab.Trace([7, 8, 7], atomic=[1, 0, 1])  # type: ignore[arg-type]
-    (piece,) = victim_order.Lookups(trace).trace(pfnlab.Params()).pieces(pfnlab.Params())
+    (piece,) = lookups(trace).trace(pfnlab.Params()).pieces(pfnlab.Params())
     assert (piece.pfns.tolist(), piece.atomic) == ([7, 8, 7], None)
 
 
 def test_lookups_of_lookups_and_of_nothing() -> None:
     plain, puts = pfnlab.Trace([1, 2]), pfnlab.Trace([1], [2])  # type: ignore[arg-type]
-    assert victim_order.Lookups(plain).trace(pfnlab.Params()) is plain
-    assert len(victim_order.Lookups(puts).trace(pfnlab.Params())) == 0
+    assert lookups(plain).trace(pfnlab.Params()) is plain
+    assert len(lookups(puts).trace(pfnlab.Params())) == 0
 
 
 def test_a_pfn_outside_the_region_is_refused() -> None:
     trace = pfnlab.Trace([1 << 30], [1])  # type: ignore[arg-type]
     with pytest.raises(pfnlab.TraceError, match="pfn=1073741824 in event 0"):
-        victim_order.Lookups(trace).trace(pfnlab.Params(region_bytes="1GiB"))
+        lookups(trace).trace(pfnlab.Params(region_bytes="1GiB"))
 
 
 def test_one_by_one_suits_every_order() -> None:

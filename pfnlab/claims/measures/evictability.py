@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.engine import replay
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.traces.edits import ops_of
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Int64s
 from pfnlab.traces.trace import Trace
 from pfnlab.traces.workloads.random_words import below, key_of, words
-
-Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

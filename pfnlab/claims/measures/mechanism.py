@@ -10,9 +10,8 @@ import pandas as pd
 from pfnlab.engine.steps import cpus_of, steps
 from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
-from pfnlab.sweeps import Source
 from pfnlab.traces.requests import GET, LOOKUP, PUT
-from pfnlab.traces.sources import Evidence, Replayable
+from pfnlab.traces.sources import Evidence, Replayable, Source
 from pfnlab.traces.trace import Trace
 
 CHUNK_GRANULES, N_CHUNKS, THRESHOLD_CHUNKS = 4, 6, 3

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pfnlab.claims.measures.evictability import evictability, scattered
@@ -19,72 +17,16 @@ from pfnlab.params import Params, units
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.geometry import Geometry
 from pfnlab.sweeps import priced
-from pfnlab.traces.edits import Added, ops_of, replaced, with_events, without_events
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.edits import replaced
+from pfnlab.traces.pins import repinned
+from pfnlab.traces.requests import GET
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
-from pfnlab.traces.workloads.random_words import chances, key_of, words_at
 
 #: Accesses that a page stays pinned after its last one, and shares of pages that are ever pinned,
 #: where the caller names no others.
 HOLD_EVENTS = (64, 4096, 65536)
 PINNED_SHARES = (1.0, 0.01)
-
-Flags = npt.NDArray[np.bool_]
-Int64s = npt.NDArray[np.int64]
-
-
-def repinned(
-    trace: Trace, hold_events: int | None, *, pinned_share: float = 1.0, seed: int = 0
-) -> Trace:
-    """Return the accesses of a trace under pins of another length.
-
-    The trace's PUTs are dropped and its GETs become LOOKUPs. Then a page is pinned by an access
-    and stays pinned until `hold_events` accesses to other pages have passed without one to it:
-    0 is I/O that completes at once, a few thousand a mapping that is torn down when it is idle.
-    None pins a page from its first access to its last, which is the life of a mapping as far as
-    the trace can tell. All callers can sleep.
-
-    Parameters
-    ----------
-    pinned_share
-        Share of the pages that are ever pinned, drawn page by page; the others are only looked up.
-    seed
-        Draws them.
-
-    Raises
-    ------
-    ParameterError
-        If `hold_events` is negative or no int, or the share no number from 0 to 1.
-    """
-    hold = None if hold_events is None else units.whole("hold_events", hold_events, 0)
-    chosen_share = units.share("pinned_share", pinned_share)
-    made_by = f"repinned(hold_events={hold}, pinned_share={chosen_share}, seed={seed})"
-    bare = without_events(trace, ops_of(trace) == PUT, made_by=made_by)
-    bare = replaced(bare, {"ops": None, "atomic": None})
-    draws = words_at(key_of(seed, "pinned"), bare.pfns.astype(np.int64))
-    pinned = np.flatnonzero(chances(draws, chosen_share))
-    return _with_pins(bare, pinned, hold) if len(pinned) else bare
-
-
-def _with_pins(bare: Trace, pinned: Int64s, hold: int | None) -> Trace:
-    """Pin the pages of some accesses of a trace without pins."""
-    order = pinned[np.argsort(bare.pfns[pinned], kind="stable")]  # page by page
-    begins, ends = _periods(bare.pfns[order], order, hold)
-    ops = np.full(len(bare), LOOKUP, np.uint8)
-    ops[order[begins]] = GET
-    last = np.sort(order[ends])
-    drop = last + 1 + min(hold or 0, len(bare))
-    last = last[drop <= len(bare)]  # later ones stay pinned at the end
-    puts = Added(before=drop[: len(last)], of=last, ops=np.full(len(last), PUT, np.uint8))
-    return with_events(replaced(bare, {"ops": ops}), puts)
-
-
-def _periods(pages: npt.NDArray[Any], accesses: Int64s, hold: int | None) -> tuple[Flags, Flags]:
-    """Return which accesses begin and end a page's pinned period, bool; pages are in order."""
-    new_page = np.diff(pages) != 0
-    apart = new_page if hold is None else new_page | (np.diff(accesses) > hold)
-    return np.concatenate([[True], apart]), np.concatenate([apart, [True]])
 
 
 def pins_compared(

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pfnlab.engine import replay
@@ -29,6 +28,7 @@ from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.traces.formats import load
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
+from pfnlab.traces.views import first_events
 
 NEGATIVE = "a calibrated cost came out below 0"
 #: What a row is about.
@@ -101,8 +101,8 @@ def beside(trace: Replayable, params: Params, session: Calibrated) -> pd.DataFra
         return _predicted(trace, params, session.costs).assign(note=reason)
     names = ("granule_bytes", "chunk_bytes", "batch_chunks")
     sizes = [{name: getattr(params, name) for name in names}, *FEW]
-    counts = _judged(agreement([_head(trace, params, N_COUNTED)], sizes=sizes))
-    times = validate(session.costs, [_head(trace, params, N_TIMED)], sizes)
+    counts = _judged(agreement([first_events(trace, N_COUNTED, params)], sizes=sizes))
+    times = validate(session.costs, [first_events(trace, N_TIMED, params)], sizes)
     times = times.assign(event_ns=times["predicted_ns"] / times["n_events"], spread=session.spread)
     times = times.assign(note=session.note)
     return _whole([counts.assign(check=COUNTS), times.assign(check=TIME)]).assign(**this_machine())
@@ -134,22 +134,12 @@ def _why_not_shared() -> str | None:
 
 
 def _predicted(trace: Replayable, params: Params, costs: Costs) -> pd.DataFrame:
-    head = _head(trace, params, N_TIMED)
+    head = first_events(trace, N_TIMED, params)
     counts = replay(head, params)
     predicted = counts.cost(costs).initiator_ns
     rows = {"n_events": len(head), "predicted_ns": predicted}
     rows["event_ns"] = predicted / max(counts.accesses, 1)
     return _whole([pd.DataFrame([rows | {"check": TIME}])])
-
-
-def _head(trace: Replayable, params: Params, n_events: int) -> Trace:
-    """Return the first events of a trace, wherever they are."""
-    about: Any = {"page_bytes": trace.page_bytes, "evidence": trace.evidence, "name": trace.name}
-    for events in trace.pieces(params, n_events):
-        columns: Any = events._asdict()
-        held = {n: columns[n] for n in ("pfns", "ops", "atomic") if columns[n] is not None}
-        return Trace(**{name: column.copy() for name, column in held.items()}, **about)
-    return Trace(np.zeros(0, np.int64), **about)
 
 
 def _judged(runs: pd.DataFrame) -> pd.DataFrame:

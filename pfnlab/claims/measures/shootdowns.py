@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfnlab.engine.lazy_purge import Lookups, Purged, lazy_max_pages
+from pfnlab.engine.lazy_purge import GranuleAccesses, Purged, lazy_max_pages
 from pfnlab.errors import ParameterError
 from pfnlab.frames import require
 from pfnlab.frames.labels import AHEAD, LAZY, PASS
@@ -21,9 +21,9 @@ from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.costs import Costs, costs_of
 from pfnlab.params.units import OS_PAGE_BYTES
 from pfnlab.sweeps import priced, sweep
-from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
 from pfnlab.traces.trace import Trace
+from pfnlab.traces.views import first_events, lookups
 
 #: Share of the threshold by which it is moved to measure how the miss ratio falls with it.
 SLOPE_STEP = 0.05
@@ -70,11 +70,11 @@ def shootdowns(
         raise ParameterError("policy", params.policy, "must be lra where unmapping is lazy")
     asked = dict(axes or {})
     machines = {name: _checked(name, asked.pop(name, ())) for name in _MACHINE}
-    looked = lookups_of(trace, params)
+    looked = first_events(lookups(trace).trace(params), len(trace), params)
     anywhere = params.replace(flush_ceiling_pages=_ANY_CEILING)
     grid = sweep(looked, anywhere, skip_invalid=True, **asked)
     thresholds = sorted(set(grid.loc[grid["evicted_chunks"] > 0, "threshold_bytes"]))
-    numbered = Lookups.of(looked, params)
+    numbered = GranuleAccesses.of(looked, params)
     parts = [grid, _unevicted(looked, anywhere, asked)]
     for threshold in thresholds:
         at = anywhere.replace(threshold_bytes=int(threshold), chunk_bytes=params.granule_bytes)
@@ -88,17 +88,6 @@ def shootdowns(
     rows = rows.reindex(columns=[*dict.fromkeys([*rows, *OWN])])
     rows = rows.assign(source=looked.name, evidence=looked.evidence, n_events=len(looked))
     return on_machines(rows, params, costs, **machines)
-
-
-def lookups_of(trace: Replayable, params: Params) -> Trace:
-    """Return the accesses of a trace as lookups whose callers can sleep."""
-    pieces = [
-        events.pfns.copy() if events.ops is None else events.pfns[events.ops != PUT]
-        for events in trace.pieces(params)
-    ]
-    pfns = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
-    about = {"page_bytes": trace.page_bytes, "name": trace.name, "evidence": trace.evidence}
-    return Trace(pfns, **about)  # type: ignore[arg-type]
 
 
 def _unevicted(trace: Trace, params: Params, axes: Axes) -> pd.DataFrame:
@@ -179,7 +168,7 @@ def quarantines(params: Params, cpus: Iterable[int]) -> dict[int, int]:
 
 
 def lazily(
-    lookups: Lookups, params: Params, cpus: Iterable[int], chunk_sizes: Iterable[int] = ()
+    numbered: GranuleAccesses, params: Params, cpus: Iterable[int], chunk_sizes: Iterable[int] = ()
 ) -> pd.DataFrame:
     """Replay the quarantines that fit below the threshold, and each chunk size without one.
 
@@ -202,18 +191,20 @@ def lazily(
         if params.granule_bytes < size <= params.threshold_bytes
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return pd.DataFrame(pool.map(lambda one: _lazy_row(lookups, *one), todo))
+        return pd.DataFrame(pool.map(lambda one: _lazy_row(numbered, *one), todo))
 
 
-def _lazy_row(lookups: Lookups, params: Params, unmapping: str, lazy_cpus: int) -> dict[str, Any]:
+def _lazy_row(
+    numbered: GranuleAccesses, params: Params, unmapping: str, lazy_cpus: int
+) -> dict[str, Any]:
     held = (params.batch_chunks - 1) * params.granule_bytes
-    found = lookups.purged(params, withheld_bytes=held, ahead=unmapping == AHEAD)
-    return _row(lookups, params, found) | {"unmapping": unmapping, "lazy_cpus": lazy_cpus}
+    found = numbered.purged(params, withheld_bytes=held, ahead=unmapping == AHEAD)
+    return _row(numbered, params, found) | {"unmapping": unmapping, "lazy_cpus": lazy_cpus}
 
 
-def _row(lookups: Lookups, params: Params, found: Purged) -> dict[str, Any]:
+def _row(numbered: GranuleAccesses, params: Params, found: Purged) -> dict[str, Any]:
     """Return a row of a sweep, as far as the quarantine's kernel counts what a sweep does."""
-    cold = len(lookups.touched)
+    cold = len(numbered.touched)
     one_a_purge = found.evicted_chunks == found.shootdowns
     pages = params.chunk_bytes // OS_PAGE_BYTES
     counted = {name: getattr(found, name) for name in found.__dataclass_fields__}

@@ -5,12 +5,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.errors import ParameterError
 from pfnlab.traces import requests as whole
-from pfnlab.traces.formats.reading import Accesses, Int64s, Requests
-from pfnlab.traces.requests import GET, PUT
+from pfnlab.traces.formats.reading import Accesses, Requests
+from pfnlab.traces.requests import GET, PUT, Flags, Int64s
 
 #: Log2 of the pages that a device may have: 64 PiB of 4 KiB pages.
 DEVICE_SHIFT = 44
@@ -70,7 +69,7 @@ def _halves(
 
 
 def _expanded(
-    first: Int64s, n: Int64s, when: Int64s | None, request: Int64s, completes: npt.NDArray[np.bool_]
+    first: Int64s, n: Int64s, when: Int64s | None, request: Int64s, completes: Flags
 ) -> Iterator[Accesses]:
     """Yield the events of halves, in pieces of bounded size: a request may be of 2**20 pages."""
     cuts = np.flatnonzero(np.diff(np.cumsum(n[request]) // _PAGES_AT_ONCE)) + 1
@@ -127,7 +126,7 @@ class Timed:
         now = (pending.due_ns == self._now_ns) & ~pending.at_once
         return self._happening(came, (pending.due_ns < self._now_ns) | now)
 
-    def _happening(self, came: Int64s, goes: npt.NDArray[np.bool_]) -> Iterator[Accesses]:
+    def _happening(self, came: Int64s, goes: Flags) -> Iterator[Accesses]:
         """Return the submissions of the last ``len(came)`` requests and the completions of some."""
         pending = self._pending
         new = np.arange(len(goes) - len(came), len(goes))
@@ -148,4 +147,4 @@ class _Pending(NamedTuple):
     first: Int64s
     n: Int64s
     due_ns: Int64s
-    at_once: npt.NDArray[np.bool_]  # whether they complete at the instant of their submission
+    at_once: Flags  # whether they complete at the instant of their submission

@@ -9,18 +9,11 @@ accesses are counted. Each further target lies 2**48 bytes beyond the one before
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats import runs
 from pfnlab.traces.formats.patterns import Patterns
-from pfnlab.traces.formats.reading import (
-    Accesses,
-    Int64s,
-    Matched,
-    Reading,
-    device_words,
-    matched_lines,
-)
+from pfnlab.traces.formats.reading import Accesses, Matched, Reading, device_words, matched_lines
+from pfnlab.traces.requests import Flags, Int64s
 
 _PERF, _FTRACE = "{*}[{_cpu:d}] {_time:.9}: damon:", "{*}[{_cpu:d}] {_flags:w} {_time:.9}: "
 _EVENT = "damon_aggregated: target_id={target:w} nr_regions={_n:d} {from:d}-{to:d}: {accesses:d} "
@@ -86,7 +79,7 @@ def _targets(reading: Reading, matched: Matched, before: int) -> tuple[Int64s, i
     return index[1:], int(index[-1])
 
 
-def _good(reading: Reading, matched: Matched) -> npt.NDArray[np.bool_]:
+def _good(reading: Reading, matched: Matched) -> Flags:
     """Whether each line is a region that can be; other lines are counted."""
     at, kinds = PATTERNS.columns, matched.kinds
     reading.counts["other events"] += int((kinds >= _N_REPORT).sum())
@@ -96,7 +89,7 @@ def _good(reading: Reading, matched: Matched) -> npt.NDArray[np.bool_]:
     begin, end = matched.numbers[:, at["from"]], matched.numbers[:, at["to"]]
     idle = matched.numbers[:, at["accesses"]] == 0
     small = idle | (end - begin <= _MOST_LENGTH)
-    fits: npt.NDArray[np.bool_] = (begin < end) & (end <= _MOST_ADDRESS) & small
+    fits: Flags = (begin < end) & (end <= _MOST_ADDRESS) & small
     for line in matched.line_numbers[region & ~fits]:
         what = f"a region must be of 1 to {_MOST_LENGTH} bytes, below {_MOST_ADDRESS}"
         reading.bad(f"line {line}", what)

@@ -10,8 +10,9 @@ import numpy as np
 
 from pfnlab.errors import TraceError, near
 from pfnlab.traces.formats.completions import DEVICE_SHIFT
-from pfnlab.traces.formats.reading import Accesses, Int64s, Reading, Requests
+from pfnlab.traces.formats.reading import Accesses, Reading, Requests
 from pfnlab.traces.placement import AREA_BYTES
+from pfnlab.traces.requests import Int64s
 
 #: How devices are placed, or the name of the one that is wanted.
 Devices = Literal["apart", "packed"] | str

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats.patterns import Patterns
-from pfnlab.traces.formats.reading import Int64s, Matched, Reading, fits, matched_lines, pass_over
+from pfnlab.traces.formats.reading import Matched, Reading, fits, matched_lines, pass_over
+from pfnlab.traces.requests import Flags, Int64s
 
 _HEAD = "{*}[{cpu:d}] {flags:w} {time:.9}: "
 _ENDS = (
@@ -50,7 +50,7 @@ class Lines(NamedTuple):
         return self.column("time")
 
     @property
-    def atomic(self) -> npt.NDArray[np.bool_]:
+    def atomic(self) -> Flags:
         """Whether the context flags say that the caller could not sleep."""
         begins = self.matched.numbers[:, self.at["flags"] + 1]
         atomic = np.zeros(len(begins), np.bool_)
@@ -62,7 +62,7 @@ class Lines(NamedTuple):
         """Return the numbers of a field."""
         return self.matched.numbers[:, self.at[name]]
 
-    def some(self, rows: npt.NDArray[np.bool_]) -> Lines:
+    def some(self, rows: Flags) -> Lines:
         """Keep some lines."""
         return self._replace(matched=self.matched.some(rows))
 

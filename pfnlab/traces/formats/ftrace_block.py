@@ -13,7 +13,8 @@ import numpy as np
 from pfnlab.traces.formats import ftrace
 from pfnlab.traces.formats.ftrace import Lines
 from pfnlab.traces.formats.issue_pairs import Halves, paired
-from pfnlab.traces.formats.reading import Int64s, Reading, Requests, device_numbers, texts
+from pfnlab.traces.formats.reading import Reading, Requests, device_numbers, texts
+from pfnlab.traces.requests import Int64s
 
 FAMILY = "ftrace_block"
 _DEVICE = "{major:d},{minor:d} {rwbs:w} "

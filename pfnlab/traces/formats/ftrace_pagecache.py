@@ -8,12 +8,11 @@ the cache as far as the text tells (anonymous memory, mostly). Contexts are as r
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats import ftrace
 from pfnlab.traces.formats.ftrace import Lines
-from pfnlab.traces.formats.reading import Accesses, Int64s, Reading, texts
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.formats.reading import Accesses, Reading, texts
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s, Ops
 
 FAMILY = "ftrace_pagecache"
 _PFN = "{*}pfn=0x{pfn:x} "
@@ -56,7 +55,7 @@ def read(reading: Reading) -> Iterator[Accesses]:
     reading.counts["pages still cached at the end"] = len(cached)
 
 
-def _are_pages(reading: Reading, lines: Lines) -> npt.NDArray[np.bool_]:
+def _are_pages(reading: Reading, lines: Lines) -> Flags:
     """Whether each line names pages that can be."""
     folios = lines.matched.kinds == _FOLIO
     good = lines.column("pfn") < _MOST_PFN
@@ -67,7 +66,7 @@ def _are_pages(reading: Reading, lines: Lines) -> npt.NDArray[np.bool_]:
     return good
 
 
-def _ops_of(lines: Lines) -> npt.NDArray[np.uint8]:
+def _ops_of(lines: Lines) -> Ops:
     """Return what each line does to its pages."""
     ops = np.full(len(lines.matched.kinds), LOOKUP, np.uint8)
     filemap = lines.matched.kinds != _LRU
@@ -81,7 +80,7 @@ def _happened(
     reading: Reading,
     cached: Int64s,
     lines: Lines,
-    of_line: npt.NDArray[np.uint8],
+    of_line: Ops,
     n_pages: Int64s,
 ) -> tuple[Int64s, Accesses]:
     """Return the pages that are cached afterwards, and the events of pages known to be."""
@@ -99,9 +98,9 @@ def _happened(
 
 def _count(
     reading: Reading,
-    of_line: npt.NDArray[np.uint8],
-    ops: npt.NDArray[np.uint8],
-    was: npt.NDArray[np.bool_],
+    of_line: Ops,
+    ops: Ops,
+    was: Flags,
 ) -> None:
     folios = np.bincount(of_line, minlength=3)
     counts = {
@@ -116,9 +115,7 @@ def _count(
         reading.counts[what] += int(n)
 
 
-def follow(
-    cached: Int64s, pages: Int64s, ops: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.bool_], Int64s]:
+def follow(cached: Int64s, pages: Int64s, ops: Ops) -> tuple[Flags, Int64s]:
     """Whether each page was cached before its event; and which are after all, in ascending order.
 
     `cached` are those that were before all, in ascending order.

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pfnlab.traces.formats.reading import Int64s, Reading, Requests, requests, times
+from pfnlab.traces.formats.reading import Reading, Requests, requests, times
+from pfnlab.traces.requests import Flags, Int64s
 
 SECTOR_BYTES = 512
 #: Requests that are kept back, in the order of their issues, until one is known to be lost.
@@ -28,7 +28,7 @@ class Halves(NamedTuple):
     sector: Int64s
     n_sectors: Int64s
     time_ns: Int64s
-    completes: npt.NDArray[np.bool_]
+    completes: Flags
 
 
 class _Issues(NamedTuple):

@@ -13,13 +13,13 @@ from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
     Accesses,
-    Int64s,
     Reading,
     Requests,
     matched_lines,
     requests,
     times,
 )
+from pfnlab.traces.requests import Int64s
 
 _MOST_PFNS = 1 << 52
 #: What a column may be called, by what it is.

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pfnlab.traces.formats.reading import Accesses, Reading, records
+from pfnlab.traces.requests import Flags
 
 RECORD = np.dtype([("time_s", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
 S_NS = 10**9
 _MOST_PAGES = 2**44
 
 
-def wrong(some: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def wrong(some: npt.NDArray[Any]) -> Flags:
     """Whether each record holds what can't be."""
-    least: npt.NDArray[np.bool_] = (some["next"] < -2) | (some["size"] == 0)
+    least: Flags = (some["next"] < -2) | (some["size"] == 0)
     return least | (some["object"] >= _MOST_PAGES)
 
 

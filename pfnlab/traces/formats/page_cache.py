@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats import runs
-from pfnlab.traces.formats.reading import Accesses, Int64s, Reading
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.formats.reading import Accesses, Reading
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s
 
 ENTERS, LEAVES, LRU, REFERENCE = range(4)
 _OPS = np.array([GET, PUT, LOOKUP, LOOKUP], np.uint8)
@@ -52,7 +51,7 @@ class PageCache:
                 )
         self._reading.counts["pages still cached at the end"] = len(self._pages)
 
-    def _kept(self, what: Int64s, pages: Int64s) -> npt.NDArray[np.bool_]:
+    def _kept(self, what: Int64s, pages: Int64s) -> Flags:
         """Whether each event is one of a page in the cache, or needs none there."""
         order = np.argsort(pages, kind="stable")
         page, kind = pages[order], what[order]
@@ -70,14 +69,14 @@ class PageCache:
         self._reading.counts["pages that entered twice"] += int(twice.sum())
         return kept
 
-    def _holds(self, pages: Int64s) -> npt.NDArray[np.bool_]:
+    def _holds(self, pages: Int64s) -> Flags:
         if not len(self._pages):
             return np.zeros(len(pages), np.bool_)
         places = np.searchsorted(self._pages, pages).clip(max=len(self._pages) - 1)
-        found: npt.NDArray[np.bool_] = self._pages[places] == pages
+        found: Flags = self._pages[places] == pages
         return found
 
-    def _change(self, page: Int64s, kind: Int64s, changes: npt.NDArray[np.bool_]) -> None:
+    def _change(self, page: Int64s, kind: Int64s, changes: Flags) -> None:
         """Let the last change of each page be its state."""
         page, kind = page[changes], kind[changes]
         last = np.diff(page, append=-1) != 0
@@ -88,7 +87,7 @@ class PageCache:
         new = page[~known & enters]
         self._pages = np.insert(self._pages, np.searchsorted(self._pages, new), new)
 
-    def _count(self, what: Int64s, kept: npt.NDArray[np.bool_]) -> None:
+    def _count(self, what: Int64s, kept: Flags) -> None:
         left = np.bincount(what[~kept], minlength=LRU + 1)
         self._reading.counts["pages that left, not entered"] += int(left[LEAVES])
         self._reading.counts["LRU events of no cached page"] += int(left[LRU])

@@ -8,7 +8,6 @@ sleep, what leaves or completes can't.
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats import words
 from pfnlab.traces.formats.issue_pairs import Halves, moves_data, paired
@@ -16,7 +15,6 @@ from pfnlab.traces.formats.page_cache import ENTERS, LEAVES, LRU, REFERENCE, Fol
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
     Accesses,
-    Int64s,
     Matched,
     Reading,
     Requests,
@@ -24,6 +22,7 @@ from pfnlab.traces.formats.reading import (
     fits,
     matched_lines,
 )
+from pfnlab.traces.requests import Flags, Int64s
 
 _AT = "{*}[{cpu:d}] {time:.9}: "
 #: What is no event of the family: other events, with a CPU or without, and stacks (-g).
@@ -153,7 +152,7 @@ def _folios(reading: Reading) -> Iterator[Folios]:
         )
 
 
-def _has_order(kinds: Int64s) -> npt.NDArray[np.bool_]:
+def _has_order(kinds: Int64s) -> Flags:
     return np.isin(kinds, [i for i, (_, text) in enumerate(_CACHE) if "{order:d}" in text])
 
 
@@ -184,6 +183,6 @@ def _matched(
             yield _some(matched, mine)
 
 
-def _some(matched: Matched, which: npt.NDArray[np.bool_]) -> Matched:
+def _some(matched: Matched, which: Flags) -> Matched:
     columns = (matched.kinds[which], matched.numbers[which], matched.line_numbers[which])
     return Matched(*columns, matched.block)

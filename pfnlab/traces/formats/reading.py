@@ -16,8 +16,7 @@ from pfnlab.kernels import scan
 from pfnlab.traces.formats.compressed import BLOCK_BYTES, opened, read_block, stamp_of
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.native.file_stamp import Stamp
-
-Int64s = npt.NDArray[np.int64]
+from pfnlab.traces.requests import Flags, Int64s
 
 _MOST_LINES = 1 << 15
 _SHOWN_BYTES = 60
@@ -39,7 +38,7 @@ class Accesses(NamedTuple):
 
     pfns: Int64s
     ops: npt.NDArray[np.uint8] | None = None
-    atomic: npt.NDArray[np.bool_] | None = None
+    atomic: Flags | None = None
     cpus: Int64s | None = None
     time_ns: Int64s | None = None
 
@@ -172,7 +171,7 @@ class Matched(NamedTuple):
     line_numbers: Int64s  # from 1 on
     block: npt.NDArray[np.uint8]  # which words point into
 
-    def some(self, rows: npt.NDArray[np.bool_]) -> Matched:
+    def some(self, rows: Flags) -> Matched:
         """Keep some lines."""
         if rows.all():
             return self

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats.reading import Int64s
+from pfnlab.traces.requests import Int64s
 
 #: Pages that are written out at once: a run may be a whole memory.
 AT_ONCE = 1 << 20

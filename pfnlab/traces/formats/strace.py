@@ -16,7 +16,6 @@ from pfnlab.errors import TraceError
 from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
-    Int64s,
     Matched,
     Reading,
     Requests,
@@ -29,6 +28,7 @@ from pfnlab.traces.formats.reading import (
     requests,
     texts,
 )
+from pfnlab.traces.requests import Int64s
 
 CALLS = ("pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2")
 #: What a line begins with; a file's lines are of one kind.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.reading import Reading, Requests, records, requests, times
+from pfnlab.traces.requests import Flags
 
 _SIZES = [("sn", "<u4"), ("length", "<u4"), ("nsg", "<u4")]
 _COMMAND = [("command", "<u2"), ("version", "<u2")]
@@ -45,9 +46,9 @@ def _fits(some: npt.NDArray[Any]) -> bool:
     return bool(len(some) and not wrong(some).any() and np.isin(some["command"], MOVES_DATA).any())
 
 
-def wrong(some: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def wrong(some: npt.NDArray[Any]) -> Flags:
     """Whether each record holds what can't be: then it is shifted, or of the other endianness."""
-    bad: npt.NDArray[np.bool_] = (
+    bad: Flags = (
         (some["command"] > _LARGEST_COMMAND)
         | (some["block"] > _MOST_BLOCKS)
         | (some["time_us"] > _MOST_US)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces.formats.reading import Matched
+from pfnlab.traces.requests import Flags
 
 
-def where(matched: Matched, column: int, is_so: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
+def where(matched: Matched, column: int, is_so: Callable[[str], bool]) -> Flags:
     """Return for each line whether its word in `column` is so, bool."""
     numbers = matched.numbers
     _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from pfnlab.params import Params
-from pfnlab.traces.requests import GET, PUT
-from pfnlab.traces.workloads.page_calls import ATOMIC, Calls, Extents, Int64s, play
+from pfnlab.traces.requests import GET, PUT, Flags, Int64s
+from pfnlab.traces.workloads.page_calls import ATOMIC, Calls, Extents, play
 from pfnlab.traces.workloads.pieces import Piece
-from pfnlab.traces.workloads.random_words import Flags, chances, key_of, words
+from pfnlab.traces.workloads.random_words import chances, key_of, words
 from pfnlab.traces.workloads.spec import Spec, real, whole
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from pfnlab.params import Bytes, Params
 from pfnlab.params.units import KIB, MIB, PIB
-from pfnlab.traces.requests import GET, LOOKUP, PUT
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Int64s
 from pfnlab.traces.workloads.pieces import Piece
 from pfnlab.traces.workloads.random_words import PIECE, Words, below, key_of, scatter, words
-from pfnlab.traces.workloads.sequential import Int64s, run_pages
+from pfnlab.traces.workloads.sequential import run_pages
 from pfnlab.traces.workloads.spec import Spec, real, whole
 
 

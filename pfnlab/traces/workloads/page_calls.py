@@ -8,16 +8,13 @@ from itertools import count
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.traces import requests
+from pfnlab.traces.requests import Int64s, Ops
 from pfnlab.traces.workloads.pieces import Piece
 from pfnlab.traces.workloads.random_words import PIECE, Words, below, key_of, words
 from pfnlab.traces.workloads.zipf_pages import ZipfPages
 from pfnlab.traces.workloads.zipf_ranks import ZipfRanks
-
-Codes = npt.NDArray[np.uint8]
-Int64s = npt.NDArray[np.int64]
 
 #: Added to an op (DESIGN 4) to say that its caller can't sleep.
 ATOMIC = 4
@@ -36,8 +33,8 @@ class Calls(NamedTuple):
 
     first: Int64s
     n_pages: Int64s
-    submit: Codes
-    complete: Codes
+    submit: Ops
+    complete: Ops
 
 
 def play(calls: Callable[[int, int], Calls], depth: int, mean_pages: float) -> Iterator[Piece]:

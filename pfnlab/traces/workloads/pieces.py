@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pfnlab.params import Params
 from pfnlab.traces.columns import Events
+from pfnlab.traces.requests import Flags, Ops
 
 
 class Piece(NamedTuple):
@@ -28,8 +29,8 @@ class Piece(NamedTuple):
     """
 
     pages: npt.NDArray[Any]
-    ops: npt.NDArray[np.uint8] | None = None
-    atomic: npt.NDArray[np.bool_] | None = None
+    ops: Ops | None = None
+    atomic: Flags | None = None
 
 
 Column = TypeVar("Column", bound=npt.NDArray[Any])

@@ -11,8 +11,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.traces.requests import Flags, Int64s
+
 Words = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
 
 #: Events drawn at a time: 256 KiB a column, so that a few temporaries stay in L2.
 PIECE = 1 << 15
@@ -35,7 +36,7 @@ def words(key: int, start: int, count: int) -> Words:
     return _mixed(_steps(count) + np.uint64((key + start * _GOLDEN) % _MODULUS))
 
 
-def words_at(key: int, counters: npt.NDArray[np.int64]) -> Words:
+def words_at(key: int, counters: Int64s) -> Words:
     """Return the words of a stream at `counters`, uint64."""
     return _mixed(counters.astype(np.uint64) * np.uint64(_GOLDEN) + np.uint64(key))
 

@@ -6,14 +6,12 @@ from itertools import count
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pfnlab.params import Params
+from pfnlab.traces.requests import Int64s
 from pfnlab.traces.workloads.pieces import Piece
 from pfnlab.traces.workloads.random_words import PIECE, below, chances, key_of, words
 from pfnlab.traces.workloads.spec import Spec, real, whole
-
-Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

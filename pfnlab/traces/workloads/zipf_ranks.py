@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.traces.requests import Int64s
 from pfnlab.traces.workloads.random_words import Words, below, key_of, words, words_at
 
 Reals = npt.NDArray[np.float64]
@@ -188,9 +189,7 @@ class ZipfRanks:
         """Return the keys of the streams that an attempt draws block, rank and coin from."""
         return _keys_of(self.key, attempt)
 
-    def _attempt(
-        self, block: Words, within: Words, accept: Words
-    ) -> tuple[Words, npt.NDArray[np.int64]]:
+    def _attempt(self, block: Words, within: Words, accept: Words) -> tuple[Words, Int64s]:
         """Return a rank for each draw, and which of the draws rejected theirs."""
         cell = (block >> np.uint64(self.coin_bits)).view(np.int64)
         block &= np.uint64((1 << self.coin_bits) - 1)
