@@ -25,7 +25,7 @@ from pfnlab.params import PARAMETERS
 from pfnlab.params.cost_presets import PRESETS
 from pfnlab.params.regions import REGIONS
 from pfnlab.params.units import short_bytes
-from pfnlab.traces.formats.known import FORMATS
+from pfnlab.traces.formats.known import formats as known_formats
 from pfnlab.traces.workloads import WORKLOADS
 
 TRUST = {
@@ -51,7 +51,7 @@ def parameters() -> Table:
 
 
 def formats() -> Table:
-    rows = [(f"`{f.name}`", f.evidence, f.summary) for f in FORMATS.values()]
+    rows = [(f"`{f.name}`", f.evidence, f.summary) for f in known_formats().values()]
     return Table(("format", "evidence", "what"), rows)
 
 

@@ -26,7 +26,7 @@ from unittest.mock import patch
 import pyarrow as pa
 
 import pfnlab
-from pfnlab.traces.formats.known import FORMATS, format_of
+from pfnlab.traces.formats.known import format_of, formats
 
 FOLDER = Path(__file__).parent / "traces" / "formats"
 FOUND = FOLDER / "found"
@@ -46,7 +46,7 @@ SEPARATORS = b",; \t\n:.+-[]()"
 
 def fixtures() -> dict[str, list[bytes]]:
     """Whole files of each format, as far as their content tells it."""
-    files: dict[str, list[bytes]] = {name: [] for name in FORMATS}
+    files: dict[str, list[bytes]] = {name: [] for name in formats()}
     for path in sorted(FOLDER.iterdir()):
         with suppress(pfnlab.TraceError):
             files[format_of(path).name].append(path.read_bytes())
@@ -229,7 +229,7 @@ def fuzz(name: str, n_files: int, seed: int, path: Path) -> tuple[Counter[str], 
 def main() -> int:
     """Fuzz all formats, or those that are named."""
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    names = [word for word in sys.argv[1:] if not word.isdigit()] or list(FORMATS)
+    names = [word for word in sys.argv[1:] if not word.isdigit()] or list(formats())
     n_files, seed = [*numbers, 0][0], [*numbers, 0, 0][1]
     n_wrong = 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, little_memory():

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pfnlab
 from pfnlab.errors import FileError, ParameterError, TraceError, near
 from pfnlab.traces.formats.foreign import Foreign, Options
 from pfnlab.traces.formats.ftrace import FAMILIES
@@ -159,7 +159,7 @@ def _about(command: Sequence[str], method: str, read: Mapping[str, str]) -> dict
         "kernel": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
         "method": method,
         "blind": how.blind,
-        "program": f"pfnlab {pfnlab.__version__}",
+        "program": f"pfnlab {version('pfnlab')}",
     }
     if "placed" in read:
         parts = read["placed"].split("; ")

@@ -1,5 +1,6 @@
-"""Block requests to events (DESIGN 4): GETs from the submitter, then PUTs from its completion."""
+"""Block requests to events (DESIGN 4): GETs when submitted, then PUTs when completed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ LOOKUP, GET, PUT = 0, 1, 2
 
 #: Requests are expanded in memory, at tens of bytes an event; more events than this are refused.
 MAX_EVENTS = 2**31
+#: Pages that are written out at once: a run may be a whole memory.
+PAGES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +97,14 @@ def expand(halves: Halves, first_page: Int64s, n_pages: Int64s) -> tuple[Int64s,
     start = np.cumsum(pages_of_half) - pages_of_half
     within = np.arange(len(half), dtype=np.int64) - start[half]
     return first_page[halves.request[half]] + within, half
+
+
+def pages_of_runs(first: Int64s, n_pages: Int64s) -> Iterator[tuple[Int64s, Int64s]]:
+    """Yield the run's index and the page of each page of each run, int64."""
+    ends = np.cumsum(n_pages)
+    shift = first - (ends - n_pages)
+    total = int(ends[-1]) if len(ends) else 0
+    for begin in range(0, total, PAGES_AT_ONCE):
+        places = np.arange(begin, min(begin + PAGES_AT_ONCE, total))
+        runs = np.searchsorted(ends, places, "right")
+        yield runs, shift[runs] + places

@@ -5,6 +5,7 @@ import lzma
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pfnlab
-from pfnlab.traces.formats import completions
+from pfnlab.cli import main
+from pfnlab.traces.formats import Format, completions
+from pfnlab.traces.formats import known as known_formats
 from pfnlab.traces.formats.completions import Timed, by_depth
-from pfnlab.traces.formats.known import FORMATS
-from pfnlab.traces.formats.reading import Accesses, Requests
+from pfnlab.traces.formats.known import formats
+from pfnlab.traces.formats.reading import Accesses, Reading, Requests
 
 FOLDER = Path(__file__).parent / "formats"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "traces"
@@ -161,7 +164,7 @@ def test_a_format_is_told_by_its_content(name: str, tmp_path: Path) -> None:
 
 
 def test_every_format_has_a_fixture() -> None:
-    assert {known for known, _ in REFERENCES.values()} <= set(FORMATS)
+    assert {known for known, _ in REFERENCES.values()} <= set(formats())
 
 
 # --- Compression, conversion -------------------------------------------------------------------
@@ -414,3 +417,30 @@ def test_real_traces_have_the_published_footprints(
     assert trace.ops is not None
     starts = np.flatnonzero(np.diff(trace.ops.astype(np.int8), prepend=2) == -1)
     assert len(starts) == n_requests
+
+
+def test_a_format_is_one_record_in_a_listed_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Detection, the flag and the docs' table follow from the record."""
+
+    def read(reading: Reading) -> Iterator[Accesses]:
+        text = b"".join(block for _, block in reading.blocks())
+        yield Accesses(np.array([int(line) for line in text.split()[1:]], np.int64))
+
+    module: Any = ModuleType("fake")
+    module.FORMAT = Format(
+        name="fake", summary="made up", looks_so=lambda head: head.startswith(b"FAKE"), read=read
+    )
+    monkeypatch.setattr(known_formats, "MODULES", [*known_formats.MODULES, module])
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "docs")
+    import declared
+
+    path, out = tmp_path / "file.txt", tmp_path / "out.parquet"
+    path.write_text("FAKE\n3\n1\n3\n")
+    assert pfnlab.load(path, stream=False).pfns.tolist() == [3, 1, 3]
+    assert main(["trace", "convert", str(path), str(out), "--format", "fake"]) == 0
+    assert pfnlab.load(out, stream=False).provenance["format"] == "fake"
+    assert ("`fake`", "proxy", "made up") in declared.formats().rows
+    with pytest.raises(pfnlab.ParameterError, match="did you mean 'fake'"):
+        pfnlab.load(path, format="fakes")

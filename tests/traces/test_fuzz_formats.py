@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import pfnlab
-from pfnlab.traces.formats.known import FORMATS
+from pfnlab.traces.formats.known import formats
 from tests import fuzz_formats
 from tests.fuzz_formats import FOUND, fixtures, fuzz, little_memory, outcome
 
@@ -26,7 +26,7 @@ def test_a_damaged_file_gives_a_trace_or_an_error(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("path", sorted(FOUND.iterdir()), ids=lambda path: path.name)
 def test_what_broke_a_reader_breaks_none(path: Path) -> None:
     known = path.name.partition("-")[0]
-    assert known in FORMATS
+    assert known in formats()
     with little_memory():
         for options in ({"format": known}, {"format": None}, {"format": known, "skip_bad": 99}):
             end = outcome(path, **options)

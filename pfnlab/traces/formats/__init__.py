@@ -1,27 +1,54 @@
 """Files to traces: `load` finds out which format a file has.
 
-Formats are listed in `known`, a module each. A reader yields block requests or events from blocks
-of bytes (`reading`); text is matched by patterns (`patterns`) that one compiled machine runs.
+Each module of a format has its record, a `Format`, and `known` lists the modules. A reader yields
+block requests or events from blocks of bytes (`reading`); text is matched by patterns (`patterns`)
+that one compiled machine runs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from pfnlab.errors import TraceError
 from pfnlab.traces.formats.compressed import check_regular
 from pfnlab.traces.native import load_native, remember
+from pfnlab.traces.sources import Evidence
 from pfnlab.traces.streamed import StreamedTrace
 from pfnlab.traces.trace import Trace
 
 if TYPE_CHECKING:
     from pfnlab.traces.formats.devices import Devices
+    from pfnlab.traces.formats.reading import Accesses, Reading, Requests
 
 PARQUET_MAGIC = b"PAR1"
 Path_ = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One foreign format.
+
+    Attributes
+    ----------
+    name, summary
+        What `load` and the command line call it, and what it is.
+    looks_so
+        Whether the first bytes of a file, decompressed, can be of this format.
+    read
+        Yields the requests, or the events, of a file.
+    evidence
+        What its records stand for.
+    """
+
+    name: str
+    summary: str
+    looks_so: Callable[[bytes], bool]
+    read: Callable[[Reading], Iterator[Requests | Accesses]]
+    evidence: Evidence = "proxy"
 
 
 @overload
@@ -51,7 +78,7 @@ def load(
     ----------
     path
         A native trace, Parquet or a folder of ``.npy`` columns, or a file of one of
-        `pfnlab.traces.formats.known.FORMATS`, compressed by gzip, zstd or xz or not.
+        `pfnlab.traces.formats.known.formats`, compressed by gzip, zstd or xz or not.
     stream
         For native traces: True leaves the events in their file, to be read and checked while
         they are replayed, in a few MiB of memory; False reads them all now. None streams a trace

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats import words
-from pfnlab.traces.formats.issue_pairs import Halves, moves_data, paired
+from pfnlab.traces.formats import Format
+from pfnlab.traces.formats.issue_pairs import Halves, moves_data, paired, words_are
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
     Matched,
@@ -57,7 +57,7 @@ def _halves(reading: Reading) -> Iterator[Halves]:
         if not request.any():
             continue
         few = matched._replace(numbers=numbers[request])
-        data = words.where(few, at["rwbs"], moves_data)
+        data = words_are(few, at["rwbs"], moves_data)
         yield Halves(
             lines=matched.line_numbers[request],
             device=device_words(reading, few, at["device"]),
@@ -73,10 +73,18 @@ def _count(reading: Reading, matched: Matched) -> None:
     kinds = matched.kinds
     other = kinds == _OTHER
     few = Matched(kinds[other], matched.numbers[other], matched.line_numbers[other], matched.block)
-    wrong = words.where(few, PATTERNS.columns["action"], lambda action: action in ("D", "C"))
+    wrong = words_are(few, PATTERNS.columns["action"], lambda action: action in ("D", "C"))
     for line in few.line_numbers[wrong]:
         reading.bad(f"line {line}", "must have sector + sectors [process] after its action")
     reading.counts["other actions"] += int((~wrong).sum())
     without = (kinds > _COMPLETION) & (kinds < _OTHER)
     reading.counts["issues and completions without data"] += int(without.sum())
     reading.counts["lines of the summary"] += int((kinds > _OTHER).sum())
+
+
+FORMAT = Format(
+    name="blkparse",
+    summary="blkparse text: issues and completions of block requests",
+    looks_so=looks_so,
+    read=read,
+)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats import runs
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import Accesses, Matched, Reading, device_words, matched_lines
-from pfnlab.traces.requests import Flags, Int64s
+from pfnlab.traces.requests import Flags, Int64s, pages_of_runs
 
 _PERF, _FTRACE = "{*}[{_cpu:d}] {_time:.9}: damon:", "{*}[{_cpu:d}] {_flags:w} {_time:.9}: "
 _EVENT = "damon_aggregated: target_id={target:w} nr_regions={_n:d} {from:d}-{to:d}: {accesses:d} "
@@ -61,7 +61,7 @@ def read(reading: Reading) -> Iterator[Accesses]:
             page + targets[good & ~idle] * (_MOST_ADDRESS // reading.page_bytes)
             for page in (first, end)
         )
-        for _, pages in runs.pages(first, end - first):
+        for _, pages in pages_of_runs(first, end - first):
             yield Accesses(pfns=pages)
 
 
@@ -94,3 +94,11 @@ def _good(reading: Reading, matched: Matched) -> Flags:
         what = f"a region must be of 1 to {_MOST_LENGTH} bytes, below {_MOST_ADDRESS}"
         reading.bad(f"line {line}", what)
     return region & fits
+
+
+FORMAT = Format(
+    name="damon",
+    summary="DAMON: damon:damon_aggregated lines, or damo's raw report",
+    looks_so=looks_so,
+    read=read,
+)

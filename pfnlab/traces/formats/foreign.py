@@ -17,10 +17,11 @@ from pfnlab.errors import FileError, TraceError
 from pfnlab.params import PARAMETERS
 from pfnlab.params.memory import available_bytes
 from pfnlab.traces.columns import Column
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.completions import Timed, by_depth, check_io_depth
 from pfnlab.traces.formats.compressed import stamp_of
 from pfnlab.traces.formats.devices import Devices, Places, only
-from pfnlab.traces.formats.known import Format, format_named, format_of
+from pfnlab.traces.formats.known import format_named, format_of
 from pfnlab.traces.formats.reading import Accesses, Reading, Requests, check_skip_bad
 from pfnlab.traces.native import STORED, save
 from pfnlab.traces.native.file_stamp import Stamp

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats import ftrace
+from pfnlab.traces.formats import Format, ftrace
 from pfnlab.traces.formats.ftrace import Lines
 from pfnlab.traces.formats.issue_pairs import Halves, paired
 from pfnlab.traces.formats.reading import Reading, Requests, device_numbers, texts
@@ -77,3 +77,11 @@ def _halves(reading: Reading, lines: Lines, stamps: Int64s) -> Halves:
 
 def _device_name(number: int) -> str:
     return f"{number >> _MINOR_BITS},{number & ((1 << _MINOR_BITS) - 1)}"
+
+
+FORMAT = Format(
+    name="ftrace_block",
+    summary="ftrace text: block_rq_issue and block_rq_complete",
+    looks_so=looks_so,
+    read=read,
+)

@@ -7,7 +7,7 @@ place where a page is looked up, and so are left out.
 
 from collections.abc import Iterator
 
-from pfnlab.traces.formats import ftrace
+from pfnlab.traces.formats import Format, ftrace
 from pfnlab.traces.formats.reading import Accesses, Reading
 
 FAMILY = "ftrace_faults"
@@ -24,3 +24,11 @@ def read(reading: Reading) -> Iterator[Accesses]:
             began = int(times[0]) if began is None else began
             pages = lines.column("address") // reading.page_bytes
             yield Accesses(pages, cpus=lines.column("cpu"), time_ns=(times - began).clip(0))
+
+
+FORMAT = Format(
+    name="ftrace_faults",
+    summary="ftrace text: page_fault_user",
+    looks_so=looks_so,
+    read=read,
+)

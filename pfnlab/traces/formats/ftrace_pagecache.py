@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats import ftrace
+from pfnlab.traces.formats import Format, ftrace
 from pfnlab.traces.formats.ftrace import Lines
 from pfnlab.traces.formats.reading import Accesses, Reading, texts
 from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s, Ops
@@ -134,3 +134,12 @@ def follow(cached: Int64s, pages: Int64s, ops: Ops) -> tuple[Flags, Int64s]:
     stays = np.where(last[ends] >= starts, enters[last[ends]], initially[ends])
     left = np.setdiff1d(cached, page[starts][~stays], assume_unique=True)
     return was, np.union1d(left, page[starts][stays])
+
+
+FORMAT = Format(
+    name="ftrace_pagecache",
+    summary="ftrace text: pages entering, touched in and leaving the page cache (real pfns)",
+    looks_so=looks_so,
+    read=read,
+    evidence="direct",
+)

@@ -6,12 +6,12 @@ put the request back), a completion without an issue, an issue without a complet
 moves no data (flush, discard).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pfnlab.traces.formats.reading import Reading, Requests, requests, times
+from pfnlab.traces.formats.reading import Matched, Reading, Requests, requests, times
 from pfnlab.traces.requests import Flags, Int64s
 
 SECTOR_BYTES = 512
@@ -45,6 +45,17 @@ class _Issues(NamedTuple):
 def moves_data(rwbs: str) -> bool:
     """Whether a request of that kind moves data: no discard."""
     return "D" not in rwbs
+
+
+def words_are(matched: Matched, column: int, is_so: Callable[[str], bool]) -> Flags:
+    """Return whether each line has a word in `column` that is so; each word is looked at once."""
+    numbers = matched.numbers
+    _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
+    found = np.zeros(len(first), np.bool_)
+    for i, line in enumerate(first):
+        begin, length = numbers[line, column + 1], numbers[line, column + 2]
+        found[i] = is_so(matched.block[begin : begin + length].tobytes().decode("ascii", "replace"))
+    return found[inverse.ravel()]
 
 
 def paired(reading: Reading, batches: Iterator[Halves]) -> Iterator[Requests]:

@@ -7,9 +7,10 @@ touches, one an access, whether the page was touched just before or not. Instruc
 
 from collections.abc import Iterator
 
-from pfnlab.traces.formats import runs
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import Accesses, Reading, fits, matched_lines
+from pfnlab.traces.requests import pages_of_runs
 
 _DATA, _FETCH, _SAID = ("L", "S", "M"), "I", ("==", "--", "**")
 PATTERNS = Patterns.of(
@@ -43,5 +44,13 @@ def read(reading: Reading) -> Iterator[Accesses]:
         good = data & ~wrong
         first = address[good] >> shift
         n_pages = ((address[good] + (n_bytes[good] - 1)) >> shift) - first + 1
-        for _, pages in runs.pages(first, n_pages):
+        for _, pages in pages_of_runs(first, n_pages):
             yield Accesses(pfns=pages)
+
+
+FORMAT = Format(
+    name="lackey",
+    summary="valgrind --tool=lackey --trace-mem=yes: loads and stores",
+    looks_so=looks_so,
+    read=read,
+)

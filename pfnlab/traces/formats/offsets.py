@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pfnlab.errors import ParameterError, TraceError, near
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
@@ -112,3 +113,11 @@ def _known(reading: Reading, names: list[str], given: bool) -> list[str]:
             raise ParameterError("columns", names, requirement)
         raise TraceError(f"{reading.path}: line 1: the header {requirement}, it has {names}")
     return known
+
+
+FORMAT = Format(
+    name="offsets",
+    summary="text: offset,bytes or offset or pfn, named by a header or by columns=",
+    looks_so=looks_so,
+    read=read,
+)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.reading import Accesses, Reading, records
 from pfnlab.traces.requests import Flags
 
@@ -42,3 +43,11 @@ def read(reading: Reading) -> Iterator[Accesses]:
         yield Accesses(
             pfns=good["object"].astype(np.int64), time_ns=good["time_s"].astype(np.int64) * S_NS
         )
+
+
+FORMAT = Format(
+    name="oracle_general",
+    summary="libCacheSim oracleGeneral (binary)",
+    looks_so=looks_so,
+    read=read,
+)

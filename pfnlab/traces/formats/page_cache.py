@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pfnlab.traces.formats import runs
 from pfnlab.traces.formats.reading import Accesses, Reading
-from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s
+from pfnlab.traces.requests import GET, LOOKUP, PUT, Flags, Int64s, pages_of_runs
 
 ENTERS, LEAVES, LRU, REFERENCE = range(4)
 _OPS = np.array([GET, PUT, LOOKUP, LOOKUP], np.uint8)
@@ -38,7 +37,7 @@ class PageCache:
     def events(self, batches: Iterator[Folios]) -> Iterator[Accesses]:
         """Yield what becomes of each page."""
         for folios in batches:
-            for event, pages in runs.pages(folios.first, folios.n_pages):
+            for event, pages in pages_of_runs(folios.first, folios.n_pages):
                 what = folios.what[event]
                 kept = self._kept(what, pages)
                 self._count(what, kept)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pfnlab.traces.formats import words
-from pfnlab.traces.formats.issue_pairs import Halves, moves_data, paired
+from pfnlab.traces.formats import Format
+from pfnlab.traces.formats.issue_pairs import Halves, moves_data, paired, words_are
 from pfnlab.traces.formats.page_cache import ENTERS, LEAVES, LRU, REFERENCE, Folios, PageCache
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
@@ -114,7 +114,7 @@ def _halves(reading: Reading) -> Iterator[Halves]:
         reading.counts["issues and completions without data"] += int((~halves).sum())
         few = _some(every, halves)
         numbers = few.numbers
-        data = words.where(few, at["rwbs"], moves_data)
+        data = words_are(few, at["rwbs"], moves_data)
         yield Halves(
             lines=few.line_numbers,
             device=device_words(reading, few, at["device"]),
@@ -186,3 +186,28 @@ def _matched(
 def _some(matched: Matched, which: Flags) -> Matched:
     columns = (matched.kinds[which], matched.numbers[which], matched.line_numbers[which])
     return Matched(*columns, matched.block)
+
+
+FORMATS = (
+    Format(
+        name="perf_block",
+        summary="perf script text: block:block_rq_issue and block_rq_complete",
+        looks_so=looks_so(BLOCK, b"block:block_rq_"),
+        read=read_block,
+    ),
+    Format(
+        name="perf_pagecache",
+        summary="perf script text: pfns of filemap:, pagemap: and page_ref: events",
+        looks_so=looks_so(
+            PAGECACHE, b"filemap:mm_filemap_", b"pagemap:mm_lru_", b"page_ref:page_ref_"
+        ),
+        read=read_pagecache,
+        evidence="direct",
+    ),
+    Format(
+        name="perf_faults",
+        summary="perf script text: exceptions:page_fault_* and page-faults with addresses",
+        looks_so=looks_so(FAULTS, b"exceptions:page_fault_", b" page-faults:"),
+        read=read_faults,
+    ),
+)

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from pfnlab.errors import TraceError
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.patterns import Patterns
 from pfnlab.traces.formats.reading import (
@@ -161,3 +162,11 @@ def _devices(reading: Reading, calls: Matched, at: dict[str, int]) -> Int64s:
     devices[named] = device_words(reading, calls.some(named), at["file"])
     devices[~named] = device_numbers(reading, calls.numbers[~named][:, at["fd"]])
     return devices
+
+
+FORMAT = Format(
+    name="strace",
+    summary="strace text: pread64, pwrite64, preadv2, ...",
+    looks_so=looks_so,
+    read=read,
+)

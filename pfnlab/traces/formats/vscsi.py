@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pfnlab.traces.formats import Format
 from pfnlab.traces.formats.compressed import head_of
 from pfnlab.traces.formats.reading import Reading, Requests, records, requests, times
 from pfnlab.traces.requests import Flags
@@ -76,3 +77,11 @@ def read(reading: Reading) -> Iterator[Requests]:
             length_bytes=good["length"].astype(np.int64),
             submit_ns=times(good["time_us"].astype(np.int64), US_NS),
         )
+
+
+FORMAT = Format(
+    name="vscsi",
+    summary="VMware vscsi block trace (binary, versions 1 and 2)",
+    looks_so=looks_so,
+    read=read,
+)
