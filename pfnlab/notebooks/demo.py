@@ -16,8 +16,8 @@ import pandas as pd
 from pfnlab import claims, figures, notebooks
 from pfnlab.claims import Verdict
 from pfnlab.errors import NotebookError
-from pfnlab.notebooks import gallery
-from pfnlab.notebooks.chapters import CHAPTERS, Chapter, in_order, summary, verdicts
+from pfnlab.notebooks import chapters, gallery
+from pfnlab.notebooks.chapters import Chapter, in_order, summary, verdicts
 from pfnlab.notebooks.report import write_report
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def main() -> int:
         raise NotebookError(f"{notebooks.FOLDER}: no such folder; run the demo in a checkout")
     folder = notebooks.ROOT / "results"
     folder.mkdir(exist_ok=True)
-    doing = f"replaying real traces and workloads in {len(CHAPTERS)} notebooks ..."
+    doing = f"replaying real traces and workloads in {len(chapters.CHAPTERS)} notebooks ..."
     print(doing, file=sys.stderr, flush=True)
     with ThreadPoolExecutor(2) as pool:
-        every = list(pool.map(lambda chapter: run(chapter, folder), CHAPTERS))
-    names = [chapter.notebook for chapter in CHAPTERS]
+        every = list(pool.map(lambda chapter: run(chapter, folder), chapters.CHAPTERS))
+    names = [chapter.notebook for chapter in chapters.CHAPTERS]
     found = dict(zip(names, every, strict=True))
     (folder / "verdicts.md").write_text(details(found))
     gallery.leave_frames(folder)

@@ -15,7 +15,7 @@ from pfnlab.alternatives.advice import advise
 from pfnlab.claims.measures import against_theory
 from pfnlab.engine.exploration import explore
 from pfnlab.engine.trace_summary import portrait
-from pfnlab.notebooks.chapters import CHAPTERS
+from pfnlab.notebooks import chapters
 from pfnlab.params import Params
 from pfnlab.traces.formats import load
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 FOLDER = notebooks.ROOT / "docs"
 _TRACE, _ADVISED = "data/traces/pgbench.parquet", "data/traces/sqlite.parquet"
-_MEASURED = ("agreement", "predicted_times", "shared_faults", "tlb_ipis")
 _EXPLORED = Params(chunk_bytes="64KiB", threshold_bytes="8MiB", batch_chunks=32)
 _EVENT = 17  # of the toy of notebook 00: all that can happen in a fault happens
 #: Enough of `pfnlab.alternatives.advice.GRID` to see a front.
@@ -73,16 +72,11 @@ class Entry:
 
 def entries() -> Iterator[Entry]:
     """Yield the entries of the page: the claim notebooks' in order, then the others."""
-    for chapter in CHAPTERS:
-        if chapter.figure is not figures.reality:
+    for chapter in chapters.CHAPTERS:
+        if chapter.claims or not chapter.measured:
             yield _of_frame(chapter.figure, chapter.notebook)
-    yield Entry(
-        "reality",
-        lambda results: figures.reality(_measured()),
-        f"names = {_MEASURED}\n".replace("'", '"')
-        + "frames = [notebooks.measured(name) for name in names]\n"
-        "picture = figures.reality(pd.concat(frames, ignore_index=True))",
-    )
+        else:
+            yield _of_measurements(chapter.figure)
     yield _of_frame(figures.lazy_purge, "05_shootdowns")
     yield _of_frame(figures.beside_theory, "gallery/theory")
     yield _of_frame(figures.any_sweep, "09_is_lra_enough")
@@ -114,9 +108,19 @@ def _of_frame(draw: Callable[[pd.DataFrame], Figure], frame: str) -> Entry:
     )
 
 
-def _measured() -> pd.DataFrame:
-    """Return what a machine measured once, so that the page does not change with the machine."""
-    return pd.concat([notebooks.measured(name) for name in _MEASURED], ignore_index=True)
+def _of_measurements(draw: Callable[[pd.DataFrame], Figure]) -> Entry:
+    """Draw recorded measurements, so that the page does not change with the machine."""
+    names = tuple(sorted(name for each in chapters.CHAPTERS for _, name in each.measured))
+    call = (
+        f"names = {names}\n".replace("'", '"')
+        + "frames = [notebooks.measured(name) for name in names]\n"
+        f"picture = figures.{draw.__name__}(pd.concat(frames, ignore_index=True))"
+    )
+    return Entry(
+        draw.__name__,
+        lambda results: draw(pd.concat(map(notebooks.measured, names), ignore_index=True)),
+        call,
+    )
 
 
 def leave_frames(results: Path) -> None:

@@ -1,14 +1,18 @@
 """Verdicts of claims on frames made to hold, to fail, and to leave them open."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import pfnlab
-from pfnlab import claims, notebooks
+from pfnlab import claims, figures, notebooks
 from pfnlab.alternatives import counted, side_by_side
 from pfnlab.alternatives.real_kernel import modelled
+from pfnlab.notebooks import chapters, demo, gallery
+from pfnlab.notebooks.report import write_report
 
 # --- The alternatives: T1 to T4, T12 and T15 ------------------------------------------------------
 
@@ -92,3 +96,40 @@ def test_verdicts_are_shown_below_one_another(alternatives: pd.DataFrame) -> Non
     assert [verdict.claim for verdict in shown] == ["T1", "T3"]
     assert shown._repr_markdown_().count("\n\n**T") == 1
     assert str(shown).startswith("T1 holds: ")
+
+
+# --- The table of claims --------------------------------------------------------------------------
+
+
+def test_every_claim_and_every_notebook_of_claims_has_its_row() -> None:
+    rows = chapters.CHAPTERS
+    judged = [claim for row in rows for claim in (*row.claims, *(each for each, _ in row.measured))]
+    names = [claim.__name__ for claim in judged]
+    assert sorted(names) == sorted({*claims.__all__} - {"Verdict", "Verdicts", "verdicts"})
+    numbered = sorted(path.stem for path in notebooks.FOLDER.glob("[0-9]*.ipynb"))
+    assert [row.notebook for row in rows] == numbered
+
+
+def test_a_row_is_all_that_a_claim_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A claim from outside reaches the demo's table, the gallery and the report."""
+
+    def nothing_faults(frame: pd.DataFrame) -> claims.Verdict:
+        holds = bool((frame["faults"] == 0).all())
+        return claims.Verdict(claim="T99", who="nobody", statement="Nothing ever faults",
+                              kind="replayed", holds=holds, evidence="all rows")  # fmt: skip
+
+    def faults_drawn(frame: pd.DataFrame) -> Figure:
+        return figures.any_sweep(frame, "faults")
+
+    row = chapters.Chapter("99_faults", (nothing_faults,), faults_drawn)
+    monkeypatch.setattr(chapters, "CHAPTERS", (*chapters.CHAPTERS, row))
+    trace = pfnlab.workload("zipf", n_events=100).trace(pfnlab.Params())
+    frame = pfnlab.sweep(trace, pfnlab.Params(), chunk_bytes=["64KiB", "2MiB"])
+    frame.to_parquet(tmp_path / "99_faults.parquet")
+    found = {row.notebook: chapters.verdicts(row, frame) for row in chapters.CHAPTERS[-1:]}
+    cells = "| **does not hold** | [T99](docs/verdicts.md#t99) Nothing ever faults |"
+    assert f"{cells} [99](notebooks/99_faults.ipynb) |" in demo.table(found)
+    (entry,) = [each for each in gallery.entries() if each.name == "faults_drawn"]
+    assert "faults is" in entry.draw(tmp_path).get_suptitle()
+    assert "results/99_faults.parquet" in entry.call
+    assert "Nothing ever faults" in write_report(tmp_path).read_text()

@@ -19,45 +19,15 @@ from pfnlab.claims.measures import against_theory
 from pfnlab.engine.trace_summary import portrait
 from pfnlab.figures import drawing, palette
 from pfnlab.notebooks import gallery
+from pfnlab.notebooks.chapters import CHAPTERS
 from tests import drawn
 
 Frames = dict[str, pd.DataFrame]
-#: How each public figure is drawn from the frames of the claim notebooks, or from its own.
-DRAWN: dict[str, Callable[[Frames], Figure]] = {
-    "any_sweep": lambda frames: figures.any_sweep(frames["03_chunk_size"]),
-    "atomic_context": lambda frames: figures.atomic_context(frames["06_atomic_context"]),
-    "beside_theory": lambda frames: figures.beside_theory(theory()),
-    "by_region": lambda frames: figures.by_region(frames["08_pmem_and_gpu"]),
-    "chunk_size": lambda frames: figures.chunk_size(frames["03_chunk_size"]),
-    "eviction_threshold": lambda frames: figures.eviction_threshold(
-        frames["04_eviction_threshold"]
-    ),
-    "exploration": lambda frames: explored(),
-    "heat_map": lambda frames: figures.heat_map(portrait(trace())),
-    "lazy_purge": lambda frames: figures.lazy_purge(frames["05_shootdowns"]),
-    "mechanism": lambda frames: figures.mechanism(frames["00_model"]),
-    "order_losses": lambda frames: figures.order_losses(frames["09_is_lra_enough"]),
-    "pareto_front": lambda frames: figures.pareto_front(advice()),
-    "pins": lambda frames: figures.pins(frames["07_pins"]),
-    "reality": lambda frames: figures.reality(frames["10_reality_check"]),
-    "region_size": lambda frames: figures.region_size(frames["02_region_size"]),
-    "schemes": lambda frames: figures.schemes(frames["01_static_cost"]),
-    "shootdowns": lambda frames: figures.shootdowns(frames["05_shootdowns"]),
-}
-#: Those that take a frame of one notebook, and that notebook's.
+#: The figures that draw the frame of a notebook, and that notebook: a row in chapters adds one.
 OF_FRAMES: dict[str, tuple[Callable[[pd.DataFrame], Figure], str]] = {
+    **{chapter.figure.__name__: (chapter.figure, chapter.notebook) for chapter in CHAPTERS},
     "any_sweep": (figures.any_sweep, "04_eviction_threshold"),
-    "atomic_context": (figures.atomic_context, "06_atomic_context"),
-    "by_region": (figures.by_region, "08_pmem_and_gpu"),
-    "chunk_size": (figures.chunk_size, "03_chunk_size"),
-    "eviction_threshold": (figures.eviction_threshold, "04_eviction_threshold"),
     "lazy_purge": (figures.lazy_purge, "05_shootdowns"),
-    "order_losses": (figures.order_losses, "09_is_lra_enough"),
-    "pins": (figures.pins, "07_pins"),
-    "reality": (figures.reality, "10_reality_check"),
-    "region_size": (figures.region_size, "02_region_size"),
-    "schemes": (figures.schemes, "01_static_cost"),
-    "shootdowns": (figures.shootdowns, "05_shootdowns"),
 }
 #: Stills of a film, and the film: drawings without axes or claim, tested by
 #: `tests.figures.test_scenes`.
@@ -99,6 +69,16 @@ def theory() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+#: The others, on what they draw.
+OF_OWN: dict[str, Callable[[], Figure]] = {
+    "beside_theory": lambda: figures.beside_theory(theory()),
+    "exploration": explored,
+    "heat_map": lambda: figures.heat_map(portrait(trace())),
+    "pareto_front": lambda: figures.pareto_front(advice()),
+}
+DRAWN = (*OF_FRAMES, *OF_OWN)
+
+
 def opened(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGB")
 
@@ -125,7 +105,8 @@ def test_every_public_figure_is_checked() -> None:
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_is_fit_for_a_paper(name: str, frames: Frames) -> None:
     leave_out_small_thresholds(name, frames)
-    picture = DRAWN[name](frames)
+    draw, notebook = OF_FRAMES.get(name, (None, ""))
+    picture = draw(frames[notebook]) if draw else OF_OWN[name]()
     assert drawn.flaws(picture) == []
     svg, pdf, png = figures.svg(picture), figures.pdf(picture), figures.png(picture)
     assert svg.startswith(b"<?xml")
@@ -157,6 +138,10 @@ def test_a_sweep_of_any_two_parameters_is_drawn_without_flaws() -> None:
         frame = pfnlab.sweep(trace(), params, costs="hvo-8s", **chosen)
         for y in ("miss_ratio", "event_ns", "peak_resident_bytes", "shootdowns"):
             assert drawn.flaws(figures.any_sweep(frame, y)) == []
+
+
+def test_the_sweep_of_all_sizes_is_drawn_without_flaws(frames: Frames) -> None:
+    assert drawn.flaws(figures.any_sweep(frames["03_chunk_size"])) == []
 
 
 # --- Frames unlike those of the notebooks -----------------------------------------------------
