@@ -1,4 +1,4 @@
-"""Frame to `Verdict`: what a measurement says about a claim of the thread. Draws nothing."""
+"""Frame to `Verdict`: judge the claims of the thread by sweeps and measurements."""
 
 from pfnlab.claims.atomic_context import a_remedy_suffices, atomic_calls_fault
 from pfnlab.claims.pins import pins_are_independent, pins_break_the_bound

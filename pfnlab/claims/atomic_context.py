@@ -1,4 +1,4 @@
-"""Claims on contexts (T11): callers that can't sleep must not fault."""
+"""Claims on atomic context (T11): callers that can't sleep must not fault."""
 
 from typing import Any
 
@@ -49,15 +49,15 @@ def atomic_calls_fault(frame: pd.DataFrame) -> Verdict:
 
 
 def _illegal(rows: pd.DataFrame) -> Finding:
-    """Judge the rows as recorded; what holds without the trace's pins is said beside."""
+    """Judge the trace as recorded; the text also says what happens without its pins."""
     recorded = rows[rows["remedy"] == NONE].to_dict("records")
     if not recorded:
         return Finding(None, f"needs a row of remedy {NONE!r}")
     row = max(recorded, key=lambda row: float(row["illegal_share"]))
     bare = rows[rows["remedy"] == UNPINNED]
     without = (
-        f" ({bare['illegal_share'].max():.2%} of {bare['atomic_calls'].max():,} were its pins "
-        f"taken away)"
+        f" ({bare['illegal_share'].max():.2%} of {bare['atomic_calls'].max():,} if its pins "
+        f"were removed)"
         if len(bare)
         else ""
     )
@@ -71,7 +71,7 @@ def a_remedy_suffices(frame: pd.DataFrame) -> Verdict:
     """T11: pins, prefaults or a small reserve leave no illegal call, near the threshold."""
     require(frame, _COLUMNS)
     findings = {
-        name: worst([_remedied(some) for some in by_setting(rows, "reserve_granules")])
+        name: worst([_enough(some) for some in by_setting(rows, "reserve_granules")])
         for name, rows in by_trace(frame)
     }
     return joined(
@@ -86,7 +86,7 @@ def a_remedy_suffices(frame: pd.DataFrame) -> Verdict:
     )
 
 
-def _remedied(rows: pd.DataFrame) -> Finding:
+def _enough(rows: pd.DataFrame) -> Finding:
     by_remedy: dict[str, list[_Row]] = {}
     for row in rows.to_dict("records"):
         by_remedy.setdefault(str(row["remedy"]), []).append(row)
@@ -102,14 +102,14 @@ def _remedied(rows: pd.DataFrame) -> Finding:
     bound = OVER_THRESHOLD * max(before["threshold_bytes"], before["peak_resident_bytes"])
     enough = [row for row in tried if _suffices(row, bound)]
     last = {row["remedy"]: row for row in tried if row["remedy"] != RESERVE}
-    texts = [f"{_named(row)} leaves {_left(row)}" for row in last.values()]
+    texts = [f"{_name_of(row)} leaves {_illegal_left(row)}" for row in last.values()]
     return Finding(bool(enough), ", ".join(texts), float(len(enough)))
 
 
 def _suffices(row: _Row, bound_bytes: float) -> bool:
-    """Whether a remedy leaves nothing illegal, at a bounded price in DRAM.
+    """Return whether a remedy leaves no illegal call and keeps DRAM within the bound.
 
-    A prefault with no lead is none: a caller who can sleep that late needs no remedy.
+    A prefault without a lead does not count: a caller that can sleep so late needs no remedy.
     """
     reserve = row["reserve_granules"] * row["granule_bytes"]
     small = reserve <= RESERVE_OF_THRESHOLD * row["threshold_bytes"]
@@ -118,7 +118,7 @@ def _suffices(row: _Row, bound_bytes: float) -> bool:
     return bool(not row["atomic_faults"] and cheap and not late)
 
 
-def _named(row: _Row) -> str:
+def _name_of(row: _Row) -> str:
     if row["remedy"] in (RESERVE, SMALLEST):
         reserve = row["reserve_granules"] * row["granule_bytes"]
         share = reserve / row["threshold_bytes"]
@@ -129,5 +129,5 @@ def _named(row: _Row) -> str:
     return f"{row['remedy']}" + (f" {row['lead_events']:,} ahead" if row["lead_events"] else "")
 
 
-def _left(row: _Row) -> str:
+def _illegal_left(row: _Row) -> str:
     return f"{row['illegal_share']:.2%}" if row["atomic_faults"] else "none"

@@ -25,7 +25,7 @@ def pins_break_the_bound(frame: pd.DataFrame) -> Verdict:
                     "refaults", "break_even_rebuild_ns"])  # fmt: skip
     return joined(
         {
-            name: worst([_broken(some) for some in by_setting(rows)])
+            name: worst([_bound_of(some) for some in by_setting(rows)])
             for name, rows in by_trace(frame)
         },
         claim="T13",
@@ -37,8 +37,8 @@ def pins_break_the_bound(frame: pd.DataFrame) -> Verdict:
     )
 
 
-def _broken(rows: pd.DataFrame) -> Finding:
-    """Judge one configuration: pins on all pages, for life and for the shortest time."""
+def _bound_of(rows: pd.DataFrame) -> Finding:
+    """Judge one configuration by pins on all pages: for life, and for the shortest time."""
     every: list[_Row] = rows[(rows["pinned_share"] == 1) | (rows["pins"] == NO_PINS)].to_dict(
         "records"
     )
@@ -55,14 +55,14 @@ def _broken(rows: pd.DataFrame) -> Finding:
         f"peak {life:.2f} of the threshold with pins for life "
         f"({by_kind[LIFE]['futile_passes']:,} passes evict nothing), {short:.2f} with pins of "
         f"{idle[0]['hold_events']:,} accesses{recorded}; with none {bare['refaults']:,} refaults "
-        f"find state destroyed, and descriptors on the device win {_rebuilding(bare)} (chunks "
+        f"find state destroyed, and descriptors on the device win {_device_wins(bare)} (chunks "
         f"{short_bytes(bare['chunk_bytes'])})",
         min(life - OVER_THRESHOLD, OVER_THRESHOLD - short),
     )
 
 
-def _rebuilding(row: _Row) -> str:
-    """Say how dear rebuilding a descriptor's state must be for the device to win."""
+def _device_wins(row: _Row) -> str:
+    """Say from which rebuild time on descriptors on the device are faster."""
     least = row["break_even_rebuild_ns"]
     if not row["refaults"]:
         return "never"

@@ -11,24 +11,24 @@ _NEEDED = ("region", "device", "scheme", "event_ns", "all_dram_bytes", "bounded_
 
 
 def serves_both(frame: pd.DataFrame) -> Verdict:
-    """T14: on each region, demand faulting against the static arrays it should replace.
+    """T14: compare demand faulting with static arrays on each region.
 
-    Of several settings of a scheme the fastest speaks for it.
+    A scheme with several settings is judged by its fastest.
     """
     require(frame, [*ABOUT, *_NEEDED])
     return joined(
-        {name: _served(rows) for name, rows in by_trace(frame)},
+        {name: _by_kind(rows) for name, rows in by_trace(frame)},
         claim="T14",
         who="Jerome Glisse",
         statement=(
             "The same mechanism serves persistent memory and GPU memory: on both its limit bounds "
-            "the DRAM, it takes less than a static array in DRAM, and less time an access than "
+            "the DRAM, it takes less than a static array in DRAM, and less time per access than "
             "one on the device"
         ),
     )
 
 
-def _served(rows: pd.DataFrame) -> Finding:
+def _by_kind(rows: pd.DataFrame) -> Finding:
     answered = rows.dropna(subset=["event_ns"]).sort_values("event_ns", kind="stable")
     tables: dict[str, dict[Any, dict[Any, Any]]] = {
         region: answered[answered["region"] == region]
@@ -56,7 +56,7 @@ def _served(rows: pd.DataFrame) -> Finding:
     text = (
         f"{_of(compared, loose)} keep the limit, {_of(compared, larger)} take less DRAM than a "
         f"static array, {_of(compared, slower)} are faster than the device's "
-        f"({min(times):.2f} to {max(times):.2f} times its time an access)"
+        f"({min(times):.2f} to {max(times):.2f} times its time per access)"
     )
     return Finding(not (loose or larger or slower), text)
 

@@ -1,4 +1,4 @@
-"""Claims about the model itself, M1 to M3, on a frame of `measures.reality` or a recorded one."""
+"""Claims about the model itself, M1 to M3, on a frame of `measures.reality` or a recorded table."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ _HERE = ("source", "evidence", "n_events", "machine", "date")
 
 
 def counts_agree(frame: pd.DataFrame) -> Verdict:
-    """M1: what the kernel counted when traces ran for real, and what was predicted."""
+    """M1: the kernel counts what the simulator predicts when traces run for real."""
     require(frame, [*_HERE, "runs", "differing", "minor_faults", "predicted_minor_faults"])
     rows = frame[frame["minor_faults"].notna()]
     findings = {name: _equal(some) for name, some in by_trace(rows)}
@@ -46,7 +46,7 @@ def _equal(rows: pd.DataFrame) -> Finding:
 
 
 def times_are_predicted(frame: pd.DataFrame) -> Verdict:
-    """M2: the time that costs of a machine predict for other traces, and the time they took."""
+    """M2: costs calibrated on a machine predict the time of other traces."""
     require(frame, [*_HERE, "predicted_ns", "measured_ns", "spread"])
     rows = frame[frame["measured_ns"].notna()]
     return joined(
@@ -62,7 +62,7 @@ def times_are_predicted(frame: pd.DataFrame) -> Verdict:
 
 
 def _near(rows: pd.DataFrame) -> Finding:
-    """Judge the errors; repeats that differ among themselves leave a miss open."""
+    """Judge the errors; if repeats differ too much, nothing is decided."""
     error = (rows["predicted_ns"] - rows["measured_ns"]).abs() / rows["measured_ns"]
     median, p90, spread = error.median(), error.quantile(0.9), float(rows["spread"].max())
     holds = bool(median <= MEDIAN_ERROR and p90 <= P90_ERROR)
@@ -75,7 +75,7 @@ def _near(rows: pd.DataFrame) -> Finding:
 
 
 def shared_touches_fault_again(frame: pd.DataFrame) -> Verdict:
-    """M3: CPUs that touch a fresh page at once each take the fault, and one populates it."""
+    """M3: CPUs that touch a fresh page at the same time all fault, and one populates it."""
     require(frame, ["n_threads", "n_pages", "n_faults", "machine", "date"])
     rows = frame[frame["n_faults"].notna()].sort_values("n_threads")
     about: dict[str, Any] = {
@@ -106,6 +106,6 @@ def _where(rows: pd.DataFrame) -> str:
 
 
 def _why(frame: pd.DataFrame, needed: str) -> str:
-    """Say why a frame has none of what was needed."""
+    """Say what is needed, and why the frame does not have it."""
     notes = list(frame["note"].dropna().unique()) if "note" in frame else []
     return f"needs {needed}; " + "; ".join(notes) if notes else f"needs {needed}"

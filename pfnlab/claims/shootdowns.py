@@ -1,6 +1,6 @@
-"""Claims on shootdowns: who sends them (T5), the best batch and the lazy one (T7), full ones (T8).
+"""Claims on shootdowns: who sends them (T5), batches and lazy purges (T7), full flushes (T8).
 
-All but the measured one want a frame of `pfnlab.claims.measures.shootdowns.shootdowns`.
+All but `touches_send_no_ipis` need a frame of `pfnlab.claims.measures.shootdowns.shootdowns`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIRST_ORDER_SHARE = 0.25  # of the threshold, up to which the formula's first or
 CONSTANT_WITHIN = 2.0
 FLUSH_SIZES_APART = 8.0
 KERNEL_CEILING_PAGES = 33
-IPIS_A_TOUCH, IPIS_AN_UNMAP = 0.01, 0.1  # an unmap interrupts nobody while nobody runs
+IPIS_PER_TOUCH, IPIS_PER_UNMAP = 0.01, 0.1  # an unmap interrupts no CPU that is idle
 LEAST_RUNNING = 0.5  # share of its time below which too few unmaps found the other thread running
 
 
@@ -59,7 +59,7 @@ def _local(rows: pd.DataFrame) -> Finding:
 
 
 def _times(passes: pd.DataFrame) -> str:
-    """Say what a fault and the shootdown of one replay take with few and with many CPUs."""
+    """Say how long a fault and a shootdown take with few and with many CPUs."""
     alike = passes[passes["shootdowns"] == passes["shootdowns"].max()]
     if alike["n_cpus"].nunique() < 2:
         return ""
@@ -68,18 +68,17 @@ def _times(passes: pd.DataFrame) -> str:
     fault = " to ".join(dict.fromkeys(f"{r['fault_ns'] / r['faults']:,.0f}" for r in (few, many)))
     return (
         f" By the costs {few['costs']}, from {few['n_cpus']} to {many['n_cpus']:,} CPUs, a fault "
-        f"takes {fault} ns, a shootdown {_a_pass(few, 'pass_ns')} to {_a_pass(many, 'pass_ns')} ns "
-        f"of its CPU and {_a_pass(few, 'stolen_ns')} to {_a_pass(many, 'stolen_ns')} ns of all "
-        f"others."
+        f"takes {fault} ns, a shootdown {_each(few, 'pass_ns')} to {_each(many, 'pass_ns')} ns of "
+        f"its CPU and {_each(few, 'stolen_ns')} to {_each(many, 'stolen_ns')} ns of all others."
     )
 
 
-def _a_pass(row: pd.Series[Any], column: str) -> str:
+def _each(row: pd.Series[Any], column: str) -> str:
     return f"{row[column] / max(row['shootdowns'], 1):,.0f}"
 
 
 def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
-    """T5, measured: first touches interrupt no other CPU, unmaps do (`pfnlab.host.tlb_ipis`)."""
+    """T5, measured by `pfnlab.host.tlb_ipis`: first touches interrupt no other CPU, unmaps do."""
     require(frame, ["operation", "n_operations", "n_ipis", "running", "machine", "date"])
     rows = frame[frame["operation"].notna()].set_index("operation")
     wanted = {"idle", "first touch", "unmap"}
@@ -94,8 +93,8 @@ def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
         needs = f"needs {', '.join(sorted(wanted))}, while another thread runs."
         return Verdict(holds=None, evidence=needs, **about)
     each = rows["n_ipis"] / rows["n_operations"]
-    local = max(each["first touch"] - each["idle"], 0.0) <= IPIS_A_TOUCH
-    sent = bool(each["unmap"] >= IPIS_AN_UNMAP)
+    local = max(each["first touch"] - each["idle"], 0.0) <= IPIS_PER_TOUCH
+    sent = bool(each["unmap"] >= IPIS_PER_UNMAP)
     unclear = local and not sent and float(rows["running"]["unmap"]) < LEAST_RUNNING
     touch, unmap, idle = (rows.loc[name] for name in ("first touch", "unmap", "idle"))
     return Verdict(
@@ -112,7 +111,7 @@ def touches_send_no_ipis(frame: pd.DataFrame) -> Verdict:
 
 
 def best_batch_is_near(frame: pd.DataFrame) -> Verdict:
-    """T7: the batch that two replays and the costs name costs little more than the best one."""
+    """T7: the batch that the formula names costs little more than the best one replayed."""
     require(frame, [*ABOUT, *PARAMETERS, "unmapping", "miss_slope", "best_batch", "accesses",
                     "initiator_ns", "lookup_ns", "costs"])  # fmt: skip
     batches = frame[(frame["unmapping"] == PASS) & frame["miss_slope"].notna()]
@@ -132,7 +131,7 @@ def best_batch_is_near(frame: pd.DataFrame) -> Verdict:
 
 
 def _near(rows: pd.DataFrame) -> Finding:
-    """Judge the replayed batch nearest to the named one, by what all but the lookups take."""
+    """Compare the batch nearest to the formula's with the best, by time without lookups."""
     cost = ((rows["initiator_ns"] - rows["lookup_ns"]) / rows["accesses"]).rename("ns")
     by_batch = pd.concat([rows, cost], axis=1).sort_values("batch_chunks", kind="stable")
     if len(by_batch) < 3 or by_batch["batch_chunks"].iloc[0] != 1:
@@ -144,7 +143,7 @@ def _near(rows: pd.DataFrame) -> Finding:
     return Finding(
         bool(ratio <= NEAR_BEST),
         f"{near['n_cpus']} CPUs ({near['costs']}): named {near['best_batch']:,.0f}, {of_limit:.0%} "
-        f"of the threshold, replayed {near['batch_chunks']:,} at {near['ns']:,.1f} ns an access, "
+        f"of the threshold, replayed {near['batch_chunks']:,} at {near['ns']:,.1f} ns per access, "
         f"{ratio:.3f} times the best ({best['batch_chunks']:,}){_capped(by_batch, best)}; a batch "
         f"of 1 takes {by_batch['ns'].iloc[0]:,.1f} ns",
         -ratio,
@@ -152,7 +151,7 @@ def _near(rows: pd.DataFrame) -> Finding:
 
 
 def _capped(by_batch: pd.DataFrame, best: pd.Series[Any]) -> str:
-    """Say what a quarter of the threshold costs where the formula names more, beyond its reach."""
+    """Say what a quarter of the threshold costs where the formula names a larger batch."""
     first = by_batch.iloc[0]
     cap = FIRST_ORDER_SHARE * first["threshold_bytes"] / first["chunk_bytes"]
     if first["best_batch"] <= cap:
@@ -163,7 +162,7 @@ def _capped(by_batch: pd.DataFrame, best: pd.Series[Any]) -> str:
 
 
 def lazy_purge_is_a_batch(frame: pd.DataFrame) -> Verdict:
-    """T7: a lazy purge whose quarantine is charged to the threshold counts what a batch counts."""
+    """T7: a lazy purge whose quarantine counts against the threshold is a batch."""
     require(frame, [*ABOUT, *PARAMETERS, "unmapping", "faults", "shootdowns", "lazy_cpus",
                     "mean_withheld_bytes", "peak_withheld_bytes"])  # fmt: skip
     return joined(
@@ -192,7 +191,7 @@ def _as_batches(rows: pd.DataFrame) -> Finding:
 
 
 def _withheld(ahead: pd.DataFrame) -> str:
-    """Say what quarantines filled ahead withhold: those of `lazy_max_pages`, or the largest."""
+    """Say how much DRAM quarantines withhold: those of `lazy_max_pages`, or the largest."""
     named = ahead[ahead["lazy_cpus"] > 0].sort_values("lazy_cpus")
     shown = (
         named.iloc[[0, -1]]
@@ -222,7 +221,7 @@ def _one_quarantine(row: pd.Series[Any]) -> str:
 
 
 def ceiling_is_constant(frame: pd.DataFrame) -> Verdict:
-    """T8: full flushes of few and of many pages make TLBs walk again equally often."""
+    """T8: a full flush causes as many TLB refills for few pages as for many."""
     require(frame, [*ABOUT, *PARAMETERS, "unmapping", "accesses", "shootdowns", "full_flushes",
                     "evicted_granules", "collateral_refills"])  # fmt: skip
     full = frame["full_flushes"]
@@ -242,7 +241,7 @@ def ceiling_is_constant(frame: pd.DataFrame) -> Verdict:
 
 
 def _constant(rows: pd.DataFrame) -> Finding:
-    """Judge flushes that cover more pages than the ceiling, under the one nearest the kernel's."""
+    """Judge flushes of more pages than the ceiling, with the ceiling nearest to the kernel's."""
     ceilings = rows["flush_ceiling_pages"]
     nearest = min(ceilings.unique(), key=lambda pages: abs(pages - KERNEL_CEILING_PAGES))
     covered = (rows["chunk_bytes"] * rows["batch_chunks"] // OS_PAGE_BYTES).rename("covered")
@@ -254,11 +253,12 @@ def _constant(rows: pd.DataFrame) -> Finding:
         return Finding(None, f"needs full flushes of {FLUSH_SIZES_APART:g} times as many pages")
     few, many = (sized.iloc[int(i)] for i in (each.argmin(), each.argmax()))
     apart = many["refills"] / few["refills"] if few["refills"] else np.inf
-    an_access = (sized["collateral_refills"] / sized["accesses"]).max()
+    per_access = (sized["collateral_refills"] / sized["accesses"]).max()
     return Finding(
         bool(apart <= CONSTANT_WITHIN) if many["refills"] else None,
-        f"{few['refills']:,.1f} refills a flush of {few['covered']:,} pages, "
-        f"{many['refills']:,.1f} one of {many['covered']:,} ({apart:,.1f} times as many), but "
-        f"{few['collateral_refills']:,.0f} and {many['collateral_refills']:,.0f} in all, at most "
-        f"{an_access:.2%} of accesses; none under the ceiling (TLB of {TLB_ENTRIES:,} entries)",
+        f"{few['refills']:,.1f} refills per flush of {few['covered']:,} pages, "
+        f"{many['refills']:,.1f} per flush of {many['covered']:,} ({apart:,.1f} times as many), "
+        f"but {few['collateral_refills']:,.0f} and {many['collateral_refills']:,.0f} in all, at "
+        f"most {per_access:.2%} of accesses; none under the ceiling (TLB of {TLB_ENTRIES:,} "
+        f"entries)",
     )

@@ -1,4 +1,4 @@
-"""Claims on sizes: what a threshold bounds (T6), what chunks and granules save (T7, T9)."""
+"""Claims on sizes: of the region (T6), of chunks and batches (T7), of granules (T9)."""
 
 from __future__ import annotations
 
@@ -57,11 +57,13 @@ def _bounded(rows: pd.DataFrame) -> Finding:
 
 
 def chunks_amortise(frame: pd.DataFrame) -> Verdict:
-    """T7: some chunk or batch well below the threshold divides the shootdowns, keeping the hits."""
+    """T7: a chunk or batch well below the threshold saves shootdowns and keeps the hits."""
     require(frame, [*ABOUT, *PARAMETERS, "shootdowns", "faults"])
     small = frame[frame["granule_bytes"] == frame["granule_bytes"].min()]
     findings = {
-        name: worst([_amortised(some) for some in by_setting(rows, "chunk_bytes", "batch_chunks")])
+        name: worst(
+            [_fewer_shootdowns(some) for some in by_setting(rows, "chunk_bytes", "batch_chunks")]
+        )
         for name, rows in by_trace(small)
     }
     return joined(
@@ -76,7 +78,7 @@ def chunks_amortise(frame: pd.DataFrame) -> Verdict:
     )
 
 
-def _amortised(rows: pd.DataFrame) -> Finding:
+def _fewer_shootdowns(rows: pd.DataFrame) -> Finding:
     by_pass = rows.assign(pass_bytes=rows["chunk_bytes"] * rows["batch_chunks"])
     by_pass = by_pass.sort_values(["pass_bytes", "batch_chunks"], kind="stable")
     base = by_pass.iloc[0]
@@ -112,7 +114,7 @@ def granules_trade(frame: pd.DataFrame) -> Verdict:
     require(frame, [*ABOUT, *PARAMETERS, "footprint_bytes", "faults", "populated_bytes", "fault_ns",
                     "costs"])  # fmt: skip
     findings = {
-        name: worst([_traded(some) for some in _same_but_granule(rows)])
+        name: worst([_by_granule(some) for some in _same_but_granule(rows)])
         for name, rows in by_trace(frame)
     }
     for kind, names in (("sequential", SEQUENTIAL), ("sparse", SPARSE)):
@@ -133,7 +135,7 @@ def granules_trade(frame: pd.DataFrame) -> Verdict:
 
 
 def _same_but_granule(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the rows of the largest chunk and smallest batch, one threshold at a time."""
+    """Return the rows of the largest chunk and smallest batch, by threshold."""
     chosen = rows[rows["chunk_bytes"] == rows["chunk_bytes"].max()]
     chosen = chosen[chosen["batch_chunks"] == chosen["batch_chunks"].min()]
     asked = "threshold_of_footprint" if "threshold_of_footprint" in rows else "threshold_bytes"
@@ -141,7 +143,7 @@ def _same_but_granule(rows: pd.DataFrame) -> list[pd.DataFrame]:
     return [some for _, group in chosen.groupby(asked) for some in by_setting(group, *free)]
 
 
-def _traded(rows: pd.DataFrame) -> Finding:
+def _by_granule(rows: pd.DataFrame) -> Finding:
     by_granule = rows.sort_values("granule_bytes", kind="stable")
     small, large = by_granule.iloc[0], by_granule.iloc[-1]
     if small["granule_bytes"] == large["granule_bytes"] or not small["faults"]:
@@ -159,10 +161,10 @@ def _traded(rows: pd.DataFrame) -> Finding:
 def _trade(small: pd.Series[Any], large: pd.Series[Any], fewer: float, more: float) -> str:
     sizes = " to ".join(short_bytes(row["granule_bytes"]) for row in (small, large))
     touched = " to ".join(short_bytes(row["footprint_bytes"]) for row in (small, large))
-    a_fault = " to ".join(
+    per_fault = " to ".join(
         f"{row['fault_ns'] / row['faults'] / 1000:,.1f}" for row in (small, large)
     )
     return (
         f"{sizes}: {fewer:,.1f} times fewer faults, {more:,.1f} times the bytes initialised, "
-        f"granules touched {touched}, {a_fault} us a fault ({small['costs']})"
+        f"granules touched {touched}, {per_fault} us per fault ({small['costs']})"
     )

@@ -21,7 +21,7 @@ _SCHEME = ("scheme", "region_bytes")
 
 
 def static_takes_a_64th(frame: pd.DataFrame) -> Verdict:
-    """T1: what a real kernel took for a static memmap, and what the model says it takes."""
+    """T1: compare the static memmap of a real kernel with the model's."""
     require(frame, [*ABOUT, *_SCHEME, "mode", "memmap_bytes", "dram_bytes", "device_bytes"])
     rows = frame[frame["memmap_bytes"].notna()]
     findings = {str(mode): _taken(some) for mode, some in rows.groupby("mode", sort=False)}
@@ -52,7 +52,7 @@ def _taken(rows: pd.DataFrame) -> Finding:
 
 
 def device_costs_latency_and_wear(frame: pd.DataFrame) -> Verdict:
-    """T2: the device spares DRAM; each touch is slower, and unlevelled references wear it out."""
+    """T2: the device saves DRAM, but touches are slower and references wear it out."""
     require(frame, [*ABOUT, *_SCHEME, "all_dram_bytes", "event_ns", "gets", "device_bytes",
                     "hot_line_years", "endurance_years", "memmap_bytes"])  # fmt: skip
     return joined(
@@ -92,7 +92,7 @@ def _span(years: float) -> str:
 
 
 def pfn_only_loses_sharing(frame: pd.DataFrame) -> Verdict:
-    """T3: whether references of several holders meet on a page, as only a descriptor can tell."""
+    """T3: count references on pages that another holder has; only a descriptor knows them."""
     require(frame, [*ABOUT, *_SCHEME, "gets", "shared_gets", "accesses", "memmap_bytes"])
     return joined(
         {name: _shared(rows.iloc[0].to_dict()) for name, rows in by_trace(_replayed(frame))},
@@ -117,7 +117,7 @@ def _shared(row: dict[Any, Any]) -> Finding:
 
 
 def temporary_is_cheaper(frame: pd.DataFrame) -> Verdict:
-    """T4: temporary arrays against demand faulting, in time and DRAM; neither has an identity."""
+    """T4: compare temporary arrays with demand faulting, in time and DRAM."""
     require(frame, [*ABOUT, *_SCHEME, "all_dram_bytes", "event_ns", "faults", "accesses",
                     "memmap_bytes", "stable_address"])  # fmt: skip
     return joined(
@@ -132,21 +132,22 @@ def temporary_is_cheaper(frame: pd.DataFrame) -> Verdict:
 
 
 def _cheaper(row: dict[str, Any]) -> Finding:
-    answered = _answered(row, "temporary", "demand_lra", "demand_keep")
-    if answered is None or not answered[1]["accesses"]:
+    answers = _answers(row, "temporary", "demand_lra", "demand_keep")
+    if answers is None or not answers[1]["accesses"]:
         return Finding(None, "needs GETs and PUTs, and temporary beside the demand schemes")
-    temporary, lra, keep = answered
+    temporary, lra, keep = answers
     return Finding(
         bool(temporary["event_ns"] < lra["event_ns"] and not temporary["stable_address"]),
-        f"{temporary['event_ns']:.0f} ns an access and {short_bytes(temporary['all_dram_bytes'])}, "
-        f"against {lra['event_ns']:.0f} ns and {short_bytes(lra['all_dram_bytes'])} by demand "
+        f"{temporary['event_ns']:.0f} ns per access and "
+        f"{short_bytes(temporary['all_dram_bytes'])}, against {lra['event_ns']:.0f} ns and "
+        f"{short_bytes(lra['all_dram_bytes'])} by demand "
         f"(miss ratio {lra['faults'] / lra['accesses']:.2%}); {keep['event_ns']:.0f} ns if nothing "
         f"is evicted",
     )
 
 
 def two_level_beats_demand(frame: pd.DataFrame) -> Verdict:
-    """T12: where few areas are split, two levels against demand faulting, in DRAM and in time."""
+    """T12: compare two levels with demand faulting, in DRAM and time, where few areas are split."""
     require(frame, [*ABOUT, *_SCHEME, "all_dram_bytes", "event_ns", "split", "page_bytes",
                     "peak_live_areas",
                     "descriptor_bytes", "memmap_bytes"])  # fmt: skip
@@ -162,20 +163,20 @@ def two_level_beats_demand(frame: pd.DataFrame) -> Verdict:
 
 
 def _levels(row: dict[str, Any]) -> Finding:
-    answered = _answered(row, "two_level", "demand_lra")
-    if answered is None:
+    answers = _answers(row, "two_level", "demand_lra")
+    if answers is None:
         return Finding(None, "needs GETs and PUTs, and the rows of two_level and demand_lra")
-    two, lra = answered
+    two, lra = answers
     if two["page_bytes"] >= 2 << 20:
         return Finding(None, "needs pages smaller than the 2 MiB areas, so that areas can be split")
     areas = two["region_bytes"] / (2 << 20)
-    an_area = (2 << 20) // two["page_bytes"] * two["descriptor_bytes"]
-    even = (lra["all_dram_bytes"] - areas * two["descriptor_bytes"]) / an_area
-    least = areas * two["descriptor_bytes"] + two["peak_live_areas"] * an_area
+    per_area = (2 << 20) // two["page_bytes"] * two["descriptor_bytes"]
+    even = (lra["all_dram_bytes"] - areas * two["descriptor_bytes"]) / per_area
+    least = areas * two["descriptor_bytes"] + two["peak_live_areas"] * per_area
     share, less = two["split"] / areas, two["all_dram_bytes"] < lra["all_dram_bytes"]
     text = (
         f"{int(two['split']):,} areas ({share:.2%}) split; {short_bytes(two['all_dram_bytes'])} "
-        f"and {two['event_ns']:.0f} ns an access against {short_bytes(lra['all_dram_bytes'])} and "
+        f"and {two['event_ns']:.0f} ns per access against {short_bytes(lra['all_dram_bytes'])} and "
         f"{lra['event_ns']:.0f} ns by demand; DRAM is even at {max(even, 0):,.0f} split areas; "
         f"{short_bytes(least)} if areas were joined when their last pin goes"
     )
@@ -184,7 +185,7 @@ def _levels(row: dict[str, Any]) -> Finding:
 
 
 def freed_dram_is_worth_little(frame: pd.DataFrame) -> Verdict:
-    """T15: what a host gains whose own DRAM no longer holds static descriptors of itself."""
+    """T15: how much a host gains if its DRAM holds no static descriptors of itself."""
     require(frame, [*ABOUT, *_SCHEME, "all_dram_bytes", "memmap_bytes"])
     static = _replayed(frame)
     static = static[static["scheme"] == "static_dram"]
@@ -221,7 +222,7 @@ def _replayed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["memmap_bytes"].isna()]
 
 
-def _answered(schemes: dict[str, dict[Any, Any]], *names: str) -> list[dict[Any, Any]] | None:
+def _answers(schemes: dict[str, dict[Any, Any]], *names: str) -> list[dict[Any, Any]] | None:
     """Return the rows of these schemes; None if one is missing or NA."""
     rows = [schemes[name] for name in names if name in schemes]
     whole = len(rows) == len(names) and not any(pd.isna(row["event_ns"]) for row in rows)

@@ -1,4 +1,4 @@
-"""`Verdict`, and how the findings of several traces become one. Draws nothing."""
+"""`Verdict`, and the functions that join the findings of several traces to one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Verdict:
     holds
         Whether the statistic keeps its bound on every trace; None if the frame can't tell.
     evidence
-        The figures that decide, a line a trace, or what the frame lacks.
+        The figures that decide, one line per trace, or what the frame lacks.
     """
 
     claim: str
@@ -53,7 +53,7 @@ class Verdict:
 
 
 class Verdicts(tuple[Verdict, ...]):
-    """Several verdicts, which a notebook shows below one another."""
+    """Several verdicts; a notebook shows them below one another."""
 
     __slots__ = ()
 
@@ -65,13 +65,13 @@ class Verdicts(tuple[Verdict, ...]):
 
 
 def verdicts(frame: pd.DataFrame, *claims: Callable[[pd.DataFrame], Verdict]) -> Verdicts:
-    """Return what one frame says about each of several claims."""
+    """Judge several claims by one frame."""
     return Verdicts(claim(frame) for claim in claims)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one trace says; `worth` orders the findings of one trace, the worst first."""
+    """The verdict of one trace in a sentence; of several, the one of least `worth` counts."""
 
     holds: bool | None
     text: str
@@ -79,14 +79,14 @@ class Finding:
 
 
 def joined(findings: dict[str, Finding], *, kind: Kind = "replayed", **about: Any) -> Verdict:
-    """Join the findings of all traces: one that fails decides, one that can't tell leaves open."""
+    """Join the findings of all traces: it fails if one fails, and is open if one can't tell."""
     answers = [finding.holds for finding in findings.values()]
     holds = False if False in answers else None if None in answers else True
     return Verdict(kind=kind, holds=holds, evidence=as_lines(findings), **about)
 
 
 def as_lines(findings: dict[str, Finding]) -> str:
-    """Return what each trace says on a line of its own."""
+    """Return one line per trace."""
     return "\n".join(f"{name}: {finding.text}." for name, finding in findings.items())
 
 

@@ -13,35 +13,35 @@ from pfnlab.params.units import short_bytes
 # Bounds that decide the verdicts; each is a judgement, named here once.
 SHARE_OF_FOOTPRINT = 0.25
 SHARE_TOLERANCE = 0.05
-REFAULTS_AN_ACCESS = 0.05
+REFAULTS_PER_ACCESS = 0.05
 FAULTS_OVER_BEST = 0.10
 
-#: Orders that must see accesses, and the one that must see those to come.
+#: Orders that must see accesses, and the one that must know future ones.
 INFORMED = ("lru", "clock", "sieve", "s3fifo")
 OPTIMUM = "opt"
 
 
 def small_share_suffices(frame: pd.DataFrame) -> Verdict:
-    """T10: with a quarter of the footprint resident, LRA rarely evicts what is needed again."""
+    """T10: with a quarter of the footprint resident, LRA causes few refaults."""
     require(frame, [*ABOUT, *PARAMETERS, "footprint_bytes", "peak_resident_bytes", "refaults",
                     "accesses", "faults", "atomic_faults", "shootdowns"])  # fmt: skip
     return joined(
         {
-            name: worst([_sufficient(row) for row in rows.to_dict("records")])
+            name: worst([_refaults_of(row) for row in rows.to_dict("records")])
             for name, rows in by_trace(frame)
         },
         claim="T10",
         who="Ingo Molnar",
         statement=(
             f"Evicting the least recently allocated needs no access information: with "
-            f"{SHARE_OF_FOOTPRINT:.0%} of the footprint resident at most {REFAULTS_AN_ACCESS:.0%} "
+            f"{SHARE_OF_FOOTPRINT:.0%} of the footprint resident at most {REFAULTS_PER_ACCESS:.0%} "
             f"of accesses fault again"
         ),
     )
 
 
-def _sufficient(row: dict[Any, Any]) -> Finding:
-    """Judge one row by the share that was really resident: pins may hold more."""
+def _refaults_of(row: dict[Any, Any]) -> Finding:
+    """Judge one row by the share that was resident at the peak: pins may hold more."""
     limit = max(row["threshold_bytes"], row["peak_resident_bytes"])
     share = limit / row["footprint_bytes"] if row["footprint_bytes"] else 0.0
     if abs(share - SHARE_OF_FOOTPRINT) > SHARE_TOLERANCE or not row["faults"]:
@@ -51,7 +51,7 @@ def _sufficient(row: dict[Any, Any]) -> Finding:
         )
     ratio = row["refaults"] / row["accesses"]
     return Finding(
-        bool(ratio <= REFAULTS_AN_ACCESS),
+        bool(ratio <= REFAULTS_PER_ACCESS),
         f"{ratio:.2%} of accesses fault again with {share:.0%} of the footprint resident "
         f"({short_bytes(limit)}; granules {short_bytes(row['granule_bytes'])}, chunks "
         f"{short_bytes(row['chunk_bytes'])}), {row['shootdowns']:,} shootdowns, "
@@ -63,16 +63,16 @@ def _sufficient(row: dict[Any, Any]) -> Finding:
 def one_by_one(params: Params) -> Params:
     """Return `params` with each granule a chunk of its own, evicted one per pass.
 
-    This is what every order knows, and where LRA is FIFO.
+    Every order can replay that, and LRA is FIFO there.
     """
     return params.replace(chunk_bytes=params.granule_bytes, batch_chunks=1)
 
 
 def lra_is_enough(frame: pd.DataFrame) -> Verdict:
-    """T10: at any threshold LRA faults little more than the best order that watches accesses."""
+    """T10: at every threshold LRA faults little more than the best order that sees accesses."""
     require(frame, [*ABOUT, *PARAMETERS, "footprint_bytes", "faults", "shootdowns"])
     return joined(
-        {name: _enough(rows) for name, rows in by_trace(frame)},
+        {name: _worst_threshold(rows) for name, rows in by_trace(frame)},
         claim="T10",
         who="Ingo Molnar",
         statement=(
@@ -83,8 +83,8 @@ def lra_is_enough(frame: pd.DataFrame) -> Verdict:
     )
 
 
-def _enough(rows: pd.DataFrame) -> Finding:
-    """Judge one trace by its worst threshold, and say up to which the bound was kept."""
+def _worst_threshold(rows: pd.DataFrame) -> Finding:
+    """Judge one trace by its worst threshold; the text names the thresholds within the bound."""
     losses = [loss for some in by_setting(rows, "policy") if (loss := _loss(some)) is not None]
     if not losses:
         return Finding(None, "needs lra beside an order that watches accesses, and evictions")
