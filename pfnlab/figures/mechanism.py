@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from pfnlab.figures import palette
-from pfnlab.figures.drawing import new_figure
+from pfnlab.figures.drawing import new_figure, of_source
 from pfnlab.figures.palette import COLOURS, GREY, INK
 from pfnlab.frames import require
 from pfnlab.params.units import short_bytes
@@ -56,7 +56,7 @@ def mechanism(frame: pd.DataFrame) -> Figure:
     _granules(above, rows)
     _victims(order, rows)
     _level(level, rows)
-    about = f"{rows['source'][0]} ({rows['evidence'][0]})"
+    about = of_source(rows["source"][0], rows["evidence"][0])
     deepest = max(rows["evicted_chunks"].max(), 1)
     above.set_title(about, loc="left", fontsize=10, pad=8 + 9 * deepest)
     for axes in (above, order, level):

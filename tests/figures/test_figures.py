@@ -183,7 +183,7 @@ def unknown_numbers(frame: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "change", [long_names, one_source, many_sources, one_row, two_rows, unknown_numbers]
 )
-@pytest.mark.parametrize("name", OF_FRAMES)
+@pytest.mark.parametrize("name", [name for name in OF_FRAMES if name != "mechanism"])
 def test_other_frames_are_drawn_without_flaws(
     name: str, change: Callable[[pd.DataFrame], pd.DataFrame], frames: Frames
 ) -> None:
@@ -198,6 +198,12 @@ def test_pictures_of_others_bear_long_names() -> None:
     renamed = pfnlab.Trace(events.pfns, page_bytes=events.page_bytes, name=name)
     assert drawn.flaws(figures.heat_map(portrait(renamed))) == []
     assert drawn.flaws(figures.pareto_front(advice().grid.assign(source=name))) == []
+
+
+def test_the_mechanism_is_drawn_whole_under_any_name(frames: Frames) -> None:
+    """Its rows are steps, of which none may be missing."""
+    for change in (long_names, one_source, many_sources, one_row, unknown_numbers):
+        assert drawn.flaws(figures.mechanism(change(frames["00_model"]))) == []
 
 
 def test_measurements_as_recorded_are_drawn_without_flaws() -> None:
