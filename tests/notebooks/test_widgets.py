@@ -400,9 +400,11 @@ def test_what_goes_wrong_is_said_and_the_next_question_answered() -> None:
 
 def test_work_is_given_up_when_something_else_is_asked() -> None:
     stopped: list[int] = []
+    begun = threading.Event()
 
     async def scenario() -> None:
         def exact(number: int, look: Look) -> str:
+            begun.set()
             try:
                 while number == 0:
                     look(1)
@@ -417,7 +419,8 @@ def test_work_is_given_up_when_something_else_is_asked() -> None:
             str, exact, lambda number, seen: shown.append(seen), shown.append
         )
         refiner.ask(0)
-        await asyncio.sleep(0.5)
+        while not begun.is_set():
+            await asyncio.sleep(0.005)
         refiner.ask(1)
         for _ in range(4000):
             if shown[-1] == "1" and len(shown) == 3:
