@@ -56,7 +56,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """What came of it: ``n_events == 0`` means that nothing was written."""
+    """The result of a capture; ``n_events == 0`` means that nothing was written."""
 
     method: str
     status: int
@@ -103,7 +103,7 @@ def capture(command: Sequence[str], target: str | os.PathLike[str], method: str)
 
 
 def check(command: Sequence[str], target: Path, method: str) -> None:
-    """Refuse what can't be run, recorded or written, before anything is."""
+    """Refuse a program, method or target that can't be used, before anything runs."""
     if method not in METHODS:
         raise ParameterError("method", method, f"no such method; {near(method, METHODS)}")
     if not command or shutil.which(command[0]) is None:

@@ -15,7 +15,7 @@ RECENT_GRANULES = 1 << 20
 class Footprint:
     """The granules that were touched so far.
 
-    A table of one byte a granule, or, where the region is too large for that, the sorted granules
+    A table of one byte per granule, or, where the region is too large for that, the sorted granules
     themselves: 16 bytes and less for each that is touched.
     """
 

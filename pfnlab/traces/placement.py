@@ -1,4 +1,4 @@
-"""Where a trace's pages are put in a region: packed, spread over it, or once a tenant.
+"""Where a trace's pages are put in a region: packed, spread over it, or once per tenant.
 
 A trace is cut into areas of 128 MiB (one x86-64 section, one 2 MiB window of vmemmap); whatever
 happens to the areas, pages of one area stay together, so chunks up to 2 MiB keep their meaning.

@@ -27,7 +27,7 @@ class Halves:
     Attributes
     ----------
     request
-        Index of the request that each half belongs to, int64, two a request.
+        Index of the request that each half belongs to, int64, two per request.
     completes
         Whether the half is the completion, bool.
     """

@@ -1,4 +1,4 @@
-"""`Trace`: read-only columns of events (DESIGN 4), and where they come from."""
+"""`Trace`: read-only columns of events (DESIGN 4) and their origin."""
 
 from __future__ import annotations
 
@@ -141,12 +141,12 @@ class Trace:
         submit_ns, complete_ns
             Times of submission and completion in ns, both or neither; they replace `io_depth`.
         cpus
-            The submitter's CPU, one a request.
+            CPU of the submitter of each request.
         submit_atomic
-            Whether the submitter can't sleep (softirq); one for all, or one a request.
+            Whether the submitter can't sleep (softirq); one for all, or one per request.
         pinned
             False for a request that takes no references: its submission and its completion
-            look the pages up instead. One for all, or one a request.
+            look the pages up instead. One for all, or one per request.
         page_bytes, **about
             Page size, and `name`, `evidence`, `provenance` as for `Trace`.
         """
@@ -300,7 +300,7 @@ class Trace:
 
 
 def _a_request(name: str, values: npt.NDArray[Any], n_requests: int) -> npt.NDArray[Any]:
-    """Return one value a request; a single value stands for all."""
+    """Return one value per request; a single value stands for all."""
     if values.ndim == 0:
         return np.broadcast_to(values, n_requests)
     if values.ndim != 1 or len(values) != n_requests:

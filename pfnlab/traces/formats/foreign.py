@@ -49,7 +49,7 @@ class Options:
         ``"apart"``: each device after the other, in whole areas of 128 MiB; ``"packed"``: the
         touched areas one after another; or the name of the one that is wanted.
     skip_bad
-        Bad lines or records that are borne, and counted.
+        Bad lines or records that are skipped and counted, at most.
     page_bytes
         Size of the pages into which addresses are cut.
     columns
@@ -73,7 +73,7 @@ class Options:
 
 @dataclass(slots=True)
 class Foreign:
-    """A foreign file, and what its events are, once they were read.
+    """A foreign file and its events; what is known of them once they were read.
 
     `on_bytes` is told of bytes read; `command`, what was typed, goes into the provenance.
     """

@@ -43,12 +43,12 @@ class _Issues(NamedTuple):
 
 
 def moves_data(rwbs: str) -> bool:
-    """Whether a request of that kind moves data: no discard."""
+    """Return whether a request of that kind moves data, which a discard does not."""
     return "D" not in rwbs
 
 
 def words_are(matched: Matched, column: int, is_so: Callable[[str], bool]) -> Flags:
-    """Return whether each line has a word in `column` that is so; each word is looked at once."""
+    """Return whether `is_so` holds for each line's word in `column`, bool; one call per word."""
     numbers = matched.numbers
     _, first, inverse = np.unique(numbers[:, column], return_index=True, return_inverse=True)
     found = np.zeros(len(first), np.bool_)

@@ -20,20 +20,20 @@ _MOST_PAGES = 2**44
 
 
 def wrong(some: npt.NDArray[Any]) -> Flags:
-    """Whether each record holds what can't be."""
+    """Return whether each record holds an impossible value, bool."""
     least: Flags = (some["next"] < -2) | (some["size"] == 0)
     return least | (some["object"] >= _MOST_PAGES)
 
 
 def looks_so(head: bytes) -> bool:
-    """Whether the first records can be such, times not falling."""
+    """Return whether the first records are possible ones whose times do not fall."""
     some = np.frombuffer(head, RECORD, min(len(head) // RECORD.itemsize, 64))
     rises = (np.diff(some["time_s"].astype(np.int64)) >= 0).all()
     return bool(len(some) and rises and not wrong(some).any() and some["next"].max() > 0)
 
 
 def read(reading: Reading) -> Iterator[Accesses]:
-    """Yield a lookup a record."""
+    """Yield one lookup per record."""
     for number, some in records(reading, RECORD):
         bad = wrong(some)
         for row in np.flatnonzero(bad):

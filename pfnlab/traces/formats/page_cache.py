@@ -1,4 +1,4 @@
-"""Pages of the page cache, as its events tell: which are in it, and what becomes of them.
+"""Pages of the page cache: which are in it, and what happens to them.
 
 GET when a page enters, PUT when it leaves, LOOKUP when an LRU list or a reference touches it. Left
 out and counted: pages that leave without having entered in the window, and LRU events of pages that
@@ -28,14 +28,14 @@ class Folios(NamedTuple):
 
 
 class PageCache:
-    """Pages that are in the cache, as far as told: they have entered and not left."""
+    """Pages that are in the cache: they have entered it since the start and not left it."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._pages = np.zeros(0, np.int64)  # sorted
 
     def events(self, batches: Iterator[Folios]) -> Iterator[Accesses]:
-        """Yield what becomes of each page."""
+        """Yield the events of each page."""
         for folios in batches:
             for event, pages in pages_of_runs(folios.first, folios.n_pages):
                 what = folios.what[event]

@@ -1,4 +1,4 @@
-"""What all readers share: a file in blocks, what is bad about it, and how much of that is borne."""
+"""What all readers share: the blocks of a file, its lines and records, and its bad ones."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Accesses(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """One file while it is read: its place, its devices, what was counted and what was bad.
+    """One file while it is read: its path, its devices, and counts of what was left out.
 
     Attributes
     ----------
     path, skip_bad
-        The file, and how many bad lines or records are borne.
+        The file, and how many bad lines or records are skipped.
     page_bytes
         Size of the pages that addresses are cut into.
     devices
@@ -62,7 +62,7 @@ class Reading:
     io_depth
         Set by a reader whose requests complete in a known order, instead of the one asked for.
     stamp
-        What the file must be like, if that is known.
+        Size and times that the file must keep, if they are known.
     """
 
     path: Path
@@ -76,12 +76,12 @@ class Reading:
     stamp: Stamp | None = None
 
     def bad(self, where: str, what: str) -> None:
-        """Bear with a bad line or record, or refuse it.
+        """Count a bad line or record and skip it, or refuse it.
 
         Raises
         ------
         TraceError
-            If more are bad than may be.
+            If there are more than `skip_bad`.
         """
         self.counts["bad, skipped"] += 1
         n_bad = self.counts["bad, skipped"]
@@ -215,13 +215,13 @@ def matched_lines(
 
 
 def fits(patterns: Patterns, head: bytes) -> bool:
-    """Whether the whole lines of a file's beginning fit a pattern, most of them, the first too."""
+    """Return whether the first line and most of the whole lines of a head fit a pattern."""
     kinds = _kinds(patterns, head)
     return bool(len(kinds) and kinds[0] >= 0 and (kinds >= 0).mean() > _MOST_FIT)
 
 
 def n_fitting(patterns: Patterns, head: bytes) -> int:
-    """How many of the whole lines of a file's beginning fit a pattern."""
+    """Return how many of the whole lines of a head fit a pattern."""
     return int((_kinds(patterns, head) >= 0).sum())
 
 
