@@ -237,6 +237,17 @@ def test_saving_writes_the_sweep_and_the_pictures(
     assert "must be a new name, kept/here.png is there already" in explorer.lines.message
 
 
+def test_results_is_where_the_explorer_saves(
+    explorer: widgets.Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert explorer._name.value == "results/explore-1"
+    explorer._save()
+    saved = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*"))
+    assert saved == ["results/explore-1.parquet", "results/explore-1.png"]
+    assert explorer._name.value == "results/explore-2"
+
+
 @pytest.mark.parametrize("name", ["", "a.png", "folder/"])
 def test_a_name_that_can_not_be_saved_is_refused(
     explorer: widgets.Explorer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -290,7 +290,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no anno
 
     def _buttons(self) -> ipywidgets.Widget:
         self._name = ipywidgets.Text(
-            value=save.free_name(), layout=ipywidgets.Layout(width="120px"),
+            value=save.free_name(), layout=ipywidgets.Layout(width="160px"),
             tooltip="path without ending; .png and .parquet are written",
         )  # fmt: skip
         self._name.add_class("pfnlab-save-name")

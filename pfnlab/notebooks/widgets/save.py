@@ -1,4 +1,4 @@
-"""What of the explorer outlives it: a call that makes its pictures again, a frame and a PNG."""
+"""What the explorer saves: a call that makes its pictures again, a frame and a PNG."""
 
 import textwrap
 from collections.abc import Sequence
@@ -102,11 +102,12 @@ def save(
     Parameters
     ----------
     name
-        Path without ending; ``.png`` and ``.parquet`` are added, and nothing is overwritten.
+        Path without ending; ``.png`` and ``.parquet`` are added, and nothing is overwritten. A
+        folder in it is created when needed.
     trace, thresholds
-        What is swept, as `pfnlab.sweep` would.
+        Trace and thresholds of the sweep.
     setting, now, beside
-        What is looked at, and what is pinned beside it.
+        The setting, its pictures, and those pinned beside them.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def save(
     """
     stem = Path(name.strip()).expanduser()
     if not stem.name.strip(".") or name.strip().endswith(("/", ".png", ".parquet")):
-        raise ParameterError("save", name, "must be a path without ending, such as 'explore-1'")
+        raise ParameterError("save", name, "must be a path without ending, such as 'results/explore-1'")
     paths = [Path(f"{stem}.png"), Path(f"{stem}.parquet")]
     for path in paths:
         if path.exists():
@@ -131,8 +132,8 @@ def save(
     return " and ".join(str(path) for path in paths)
 
 
-def free_name(stem: str = "explore") -> str:
-    """Return the first of ``explore-1``, ``explore-2`` that is no file's name yet."""
+def free_name(stem: str = "results/explore") -> str:
+    """Return the first of ``results/explore-1``, ``-2`` ... that is no file's name yet."""
     numbers = iter(range(1, 10**6))
     taken = (".png", ".parquet")
     return next(
