@@ -20,7 +20,7 @@ from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.regions import Region
 from pfnlab.params.regions import region as region_of
 from pfnlab.sweeps import drawn, sweep
-from pfnlab.sweeps.axes import AXES, REGION, SHARES, Grid, check_axes, points
+from pfnlab.sweeps.axes import AXES, REGION, THRESHOLDS, Grid, check_axes, points
 from pfnlab.sweeps.failures import Failed, PointError, StoreError, SweepInterrupted
 from pfnlab.sweeps.provenance import flat, remembered
 from pfnlab.traces.sources import Replayable, Source
@@ -33,7 +33,6 @@ AXIS_NAMES = tuple(f"{name}_axis" for name in AXES)
 NAMES = (*PARAMETERS, *RUN_NAMES, *AXIS_NAMES)
 #: Points of a grid, each of which is checked before the first is replayed.
 MOST_POINTS = 10**6
-_THRESHOLDS = {*SHARES, "threshold_bytes"}
 
 T = TypeVar("T")
 #: Gets a source's events, the parameters and the costs; returns rows.
@@ -182,7 +181,7 @@ class Request:
         chosen = params or self.params
         moved = {n for n in PARAMETERS if getattr(chosen, n) != getattr(self.params, n)}
         if "threshold_bytes" in moved:
-            moved |= _THRESHOLDS
+            moved |= {*THRESHOLDS}
         axes = {name: values for name, values in self.axes.items() if name not in moved}
         return replace(self, params=chosen, axes=axes)
 
@@ -314,7 +313,7 @@ def overlay(given: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     every axis that sets the threshold.
     """
     fields = {name.removesuffix("_axis") for name in over}
-    fields |= _THRESHOLDS if fields & _THRESHOLDS else set()
+    fields |= {*THRESHOLDS} if fields & {*THRESHOLDS} else set()
     dropped = {f"{name}_axis" for name in fields}
     return {name: value for name, value in given.items() if name not in dropped} | dict(over)
 

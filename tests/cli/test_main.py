@@ -47,24 +47,6 @@ def test_every_command_has_its_module_and_help(capsys: pytest.CaptureFixture[str
         assert f"usage: pfnlab {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "required: COMMAND"),
-        (["hots"], "'hots' is no command; did you mean 'host'?"),
-        (["trace", "inof"], "'inof' is no command; did you mean 'info'?"),
-        (["trace"], "required: COMMAND"),
-        (["trace", "info"], "required: FILE"),
-        (["host", "--jsn"], "unrecognized arguments: --jsn"),
-    ],
-)
-def test_bad_usage_is_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
 def test_bad_input_is_2_and_one_line(tmp_path: Path) -> None:
     done = run("trace", "info", str(tmp_path / "absent"))
     assert (done.returncode, done.stdout) == (2, "")

@@ -17,7 +17,7 @@ import pfnlab
 from pfnlab import frames
 from pfnlab.cli import main
 from pfnlab.notebooks import papermill_runs, sweep_request
-from tests.commands import PFNLAB, complaint
+from tests.commands import PFNLAB
 
 #: Small, and every way has its trap: 1e-1 is text in YAML, and a granule is above a chunk.
 GRID = """\
@@ -93,51 +93,6 @@ def test_list_says_what_each_asks(capsys: pytest.CaptureFixture[str]) -> None:
     every = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in every] == papermill_runs.known()
     assert every[-1]["parameters"]["chunk_bytes"] == "2MiB"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["sweeep"], "notebook='sweeep': no such notebook; did you mean 'sweep'"),
-        (["sweep", "sweeep"], "notebook='sweeep': no such notebook; did you mean 'sweep'"),
-        (
-            ["sweep", "-p", "chunk_byte", "1"],
-            "chunk_byte: no such parameter of sweep; did you",
-        ),
-        (["sweep", "-y", "chunk_byte: 1"], "chunk_byte: no such parameter of sweep; did you"),
-        (
-            ["sweep", "03_chunk_size", "-p", "policy_axis", "lra"],
-            "policy='lra': an axis must be a list",
-        ),
-        (
-            ["03_chunk_size", "-y", "policy_axis: [lra]"],
-            "policy_axis: no such parameter of 03_chunk_size; did you mean 'policy'",
-        ),
-        (["sweep", "-p", "chunk_bytes", "3"], "chunk_bytes=3: must be a power of two"),
-        (
-            ["sweep", "-y", "chunk_bytes: [1]"],
-            "must be one value; a list of them is",
-        ),
-        (["sweep", "-p", "source", "zipff"], "source='zipff': no such workload or trace file"),
-        (["sweep", "-y", "source: 5"], "source=5: must name a trace file or a workload"),
-        (["08_pmem_and_gpu", "-p", "regions", "h20"], "region='h20': no such region; did you mean"),
-        (["sweep", "-p", "out", "x.csv"], "must be None or the path of a Parquet file"),
-        (["sweep", "-y", "a: ["], "-y: line 1: "),
-        (["sweep", "-f", "absent.yaml"], "absent.yaml: can't be read"),
-        (["sweep", "-j", "0"], "jobs=0: must be a number of kernels"),
-    ],
-)
-def test_bad_runs_are_refused_before_a_kernel_is_started(
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(papermill_runs.Kernels, "execute", None)
-    assert message in complaint(["notebook", "run", *words], capsys)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_mistake_in_a_file_names_the_file(

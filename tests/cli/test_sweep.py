@@ -21,7 +21,7 @@ from pfnlab.notebooks import sweep_request
 from pfnlab.notebooks.parameter_files import read_parameters
 from pfnlab.params import PARAMETERS
 from pfnlab.traces.workloads import workload_of
-from tests.commands import PFNLAB, complaint
+from tests.commands import PFNLAB
 
 KIB, MIB = 1 << 10, 1 << 20
 GRID = """\
@@ -84,25 +84,6 @@ def test_replay_says_what_the_replay_counted(
     assert f"{result.faults:,} faults ({result.miss_ratio:.2%})" in said
     assert f"{result.shootdowns:,} (" in said
     assert said.startswith("mine: 5,000 events, proxy\n")
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["zipff"], "source='zipff': no such workload or trace file; did you mean 'zipf'"),
-        (["zipf", "--chunk-bytes", "3B"], "chunk_bytes='3B': must be a power of two"),
-        (["zipf", "--chunk-bytes", ""], "chunk_bytes='': must be a number with a unit"),
-        (["zipf", "--batch-chunks", "x"], "batch_chunks='x': must be an int"),
-        (["zipf", "--policy", "lri"], "did you mean"),
-        (["zipf", "--costs", "hvo"], "costs='hvo': no such preset; did you mean 'hvo-8s'"),
-        (["data/traces/pgbench.parquet", "--page-bytes", "2MiB"], "must be the region's page size"),
-    ],
-)
-def test_bad_replays_are_refused(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["replay", *words]) == 2
-    assert message in capsys.readouterr().err
 
 
 # --- What is swept ----------------------------------------------------------------------------
@@ -224,49 +205,6 @@ def test_a_source_that_does_not_fit_is_refused_before_another_is_replayed(
     words = [str(trace_file) if word == "TRACE" else word for word in words]
     assert main(["sweep", *words]) == 2
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "source=(): must name a trace file or a workload"),
-        (["zipf", "--chunk-bytes", "3B,4KiB"], "chunk_bytes='3B': must be a power of two"),
-        (["zipf", "--policy", "lra,lri"], "policy='lri': must be one of"),
-        (["zipf", "--seed", "x"], "seed='x': must be an int"),
-        (["zipf", "--threshold-of-footprint", "x"], "threshold_of_footprint='x': must be a number"),
-        (["zipf", "--threshold-of-footprint", "0"], "threshold_of_footprint=0.0: must be a number"),
-        (["zipf", "--threshold-of-footprint", "nan..1"], "must double from its first value"),
-        (
-            ["zipf", "--threshold-of-footprint", "0.1", "--threshold-bytes", "2MiB"],
-            "threshold_bytes='2MiB': --threshold-of-footprint sets the threshold too",
-        ),
-        (["zipf", "-o", "x.csv"], "out='x.csv': must be None or the path of a Parquet file"),
-        (["zipf", "-o", "."], "out='.': must be None or the path of a Parquet file"),
-        (["zipf", "-j", "0"], "jobs=0: must be a number of threads or processes"),
-        (["zipf", "--executor", "x"], "executor='x': must be threads, processes or dask:ADDRESS"),
-        (["zipf", "--executor", "dask:x", "-j", "2"], "jobs=2: must be left to the cluster"),
-        (["zipf", "--from", "x.parquet"], "from='x.parquet': says all that is asked for"),
-        (["--from", "x.parquet"], "x.parquet: can't be read as a frame (there is no such file)"),
-        (["-f", "x.yaml"], "x.yaml: can't be read (No such file"),
-        (["-f", "x.json"], "x.json: must end in .yaml, .yml, .toml"),
-        (
-            ["zipf", "--seed", "1,2", "--batch-chunks", ",".join(["1"] * 1000), "--n-cpus",
-             ",".join(["1"] * 1000)],
-            "'2,000,000 points': must be at most 1,000,000",
-        ),
-    ],
-)  # fmt: skip
-def test_bad_sweeps_are_refused(
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_request, "sweep", None)
-    assert message in complaint(["sweep", *words], capsys)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_mistake_in_a_file_names_the_file(

@@ -13,7 +13,7 @@ from pfnlab.cli import main
 from pfnlab.frames import ATTRIBUTE, read_rows, write_frame
 from pfnlab.sweeps import SweepInterrupted
 from pfnlab.sweeps.failures import Failed
-from tests.commands import check_a_closed_pipe_is_quiet, check_ctrl_c_is_130, complaint
+from tests.commands import check_a_closed_pipe_is_quiet, check_ctrl_c_is_130
 
 SMALL = "softirq:300"
 
@@ -62,50 +62,6 @@ def test_schemes_are_kept_as_rows_or_picture(
         assert said(["schemes", SMALL, "-o", str(tmp_path / name)], capsys) == ""
         assert (tmp_path / name).stat().st_size > 1000
     assert len(read_rows(tmp_path / "schemes.parquet")) == 21
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["schemes"], "required: SOURCE"),
-        (["schemes", "sofirq:10"], "did you mean 'softirq'?"),
-        (["schemes", "softirq:x"], "there must be a number of events"),
-        (["schemes", SMALL, "--region", "optan-1tib"], "did you mean 'optane-1tib'"),
-        (["schemes", SMALL, "--costs", "hvo"], "costs='hvo'"),
-        (["schemes", SMALL, "--names", "demand_lar"], "did you mean"),
-        (["schemes", SMALL, "--names", ""], "must be names with commas between them"),
-        (["schemes", SMALL, "--names", "memdesc,,hvo_2m"], "must be names with commas"),
-        (["schemes", SMALL, "--chunk-bytes", "3KiB"], "chunk_bytes='3KiB': must be a power of two"),
-        (["schemes", SMALL, "--chunk-bytes", ""], "chunk_bytes='': must be a number with a unit"),
-        (["schemes", SMALL, "-o", "table.txt"], "must end in .parquet, .png, .svg or .pdf"),
-        (["schemes", "uniform:0", "--names", "memdesc", "-o", "none.png"], "has no rows"),
-        (["advise", SMALL, "--needs", "stable_adress"], "did you mean 'stable_address'?"),
-        (["advise", SMALL, "--dram-budget", "64"], "must be a number with a unit"),
-        (["advise", SMALL, "--dram-budget", "1KiB"], "must hold one granule"),
-        (["advise", SMALL, "-j", "0"], "jobs=0: must be"),
-        (["advise", SMALL, "--executor", "thread"], "must be threads, processes or dask"),
-        (["advise", SMALL, "-j", "two"], "invalid int value: 'two'"),
-        (["advise", "uniform:0"], "has no accesses to advise on"),
-        (["advise", SMALL, "-o", "front.txt"], "must end in .parquet, .png, .svg or .pdf"),
-        (["compare", "absent", "other"], "absent: can't be read (no such file)"),
-        (["compare", ".", "absent"], "must both be frames, or both folders"),
-        (["compare", ".", "."], ".: has no frames"),
-        (["compare", "a.parquet", "b.parquet", "--noise", "x"], "invalid float value: 'x'"),
-        (["report", "absent"], "absent: no such folder or frame; ./run demo leaves some"),
-        (["report", "."], ".: has no frames"),
-        (["report", ".", "-o", "report.txt"], "must end in .html"),
-    ],
-)
-def test_refusals_are_one_line_and_leave_nothing(
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert message in complaint(words, capsys)
-    assert not [*tmp_path.iterdir()]
 
 
 # --- advise --------------------------------------------------------------------------------------

@@ -116,7 +116,9 @@ def save(
     """
     stem = Path(name.strip()).expanduser()
     if not stem.name.strip(".") or name.strip().endswith(("/", ".png", ".parquet")):
-        raise ParameterError("save", name, "must be a path without ending, such as 'results/explore-1'")
+        raise ParameterError(
+            "save", name, "must be a path without ending, such as 'results/explore-1'"
+        )
     paths = [Path(f"{stem}.png"), Path(f"{stem}.parquet")]
     for path in paths:
         if path.exists():
