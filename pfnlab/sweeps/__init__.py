@@ -1,8 +1,8 @@
 """`sweep`: axes to points to a tidy frame, on threads, processes or a cluster, and kept in a store.
 
-A grid (`axes`) is cut into jobs that share a region and a pass (`cutting`); each is replayed
-(`jobs`, `rows`) here or by a worker (`executing`), which gets its trace by path (`references`).
-Rows arrive in any order, are kept (`store`) and laid into a table by the place of their point.
+A grid (`axes`) is cut into jobs that share a region and a pass (`scheduling`). Each is replayed
+(`jobs`, `rows`) here or by a worker (`executors`), which gets its trace by path (`transport`).
+Rows arrive in any order, are kept (`store`) and put into a table at the index of their point.
 """
 
 import multiprocessing
@@ -76,7 +76,7 @@ def sweep(
     skip_invalid: bool = False,
     **axes: Sequence[Any],
 ) -> pd.DataFrame:
-    """Replay `source` under every point of a grid and return a tidy frame, one row a point.
+    """Replay `source` under every point of a grid and return a tidy frame, one row per point.
 
     Parameters
     ----------
