@@ -12,13 +12,14 @@ from pfnlab.engine.shared_default import replay_shared_default
 from pfnlab.errors import ParameterError
 from pfnlab.params import Params
 from pfnlab.params.costs import Costs
+from pfnlab.params.policies import INFORMED
 from pfnlab.traces.sources import Replayable
 
 _PAGE = 4096
 #: The default page and a page of PTEs that map nothing else, which all empty windows share.
 _SHARED_BYTES = 2 * _PAGE
 _SEES_ACCESSES = "needs to see every access, of which a kernel mapping keeps no record"
-_NOTES = dict.fromkeys(("lru", "clock", "sieve", "s3fifo"), _SEES_ACCESSES)
+_NOTES = dict.fromkeys(INFORMED, _SEES_ACCESSES)
 _NOTES["opt"] = "needs to know the future: a bound"
 
 Look = Callable[[int], None]

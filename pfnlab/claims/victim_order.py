@@ -8,6 +8,7 @@ import pandas as pd
 from pfnlab.claims.verdict import ABOUT, Finding, Verdict, by_setting, by_trace, joined, worst
 from pfnlab.frames import require
 from pfnlab.params import PARAMETERS, Params
+from pfnlab.params.policies import INFORMED
 from pfnlab.params.units import short_bytes
 
 # Bounds that decide the verdicts; each is a judgement, named here once.
@@ -16,8 +17,7 @@ SHARE_TOLERANCE = 0.05
 REFAULTS_PER_ACCESS = 0.05
 FAULTS_OVER_BEST = 0.10
 
-#: Orders that must see accesses, and the one that must know future ones.
-INFORMED = ("lru", "clock", "sieve", "s3fifo")
+#: The order that must know future accesses.
 OPTIMUM = "opt"
 
 

@@ -18,7 +18,7 @@ from pfnlab.kernels.user_policy import HookError, Own, compiled_hook
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_fits, check_region_fits
-from pfnlab.params.policies import PARTS, REGISTERED
+from pfnlab.params.policies import BUILT_IN, PARTS, REGISTERED
 from pfnlab.params.units import OS_PAGE_BYTES, log2
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
@@ -28,12 +28,6 @@ STATE = "the state of a replay"
 _FAILED_PLACES = 1 << 10
 _MAX_ROWS = 2**31  # links are 32 bits
 _TOUCHED_BYTES = 64  # of the tables, by an event, from where on to fear for them all
-_POLICY_CODES = {
-    "lru": tables.LRU,
-    "clock": tables.CLOCK,
-    "sieve": tables.SIEVE,
-    "random": tables.RANDOM,
-}
 
 
 class Mechanism:
@@ -48,7 +42,8 @@ class Mechanism:
     def __init__(self, trace: Replayable, params: Params) -> None:
         self.params = params
         self.n_events = len(trace)
-        self.policy = _POLICY_CODES.get(params.policy)
+        built_in = BUILT_IN.get(params.policy)
+        self.policy = built_in.code if built_in else None
         self.layout = _layout(trace, params)
         self.buffers = Buffers()
         self.state = _state(trace, params, self.layout, self.buffers)

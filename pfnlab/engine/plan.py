@@ -7,8 +7,9 @@ from pfnlab.engine.lra_one_granule import Expiry
 from pfnlab.engine.mechanism import STATE, Mechanism
 from pfnlab.engine.policies import KERNELS, Order
 from pfnlab.errors import ParameterError
-from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params import Params
 from pfnlab.params.memory import check_region_fits
+from pfnlab.params.policies import WHOLE_CHUNK_POLICIES
 from pfnlab.traces.sources import Replayable
 
 Kind = type[Mechanism] | type[Expiry] | type[Chunked] | type[Order]

@@ -10,8 +10,9 @@ from pfnlab.engine.counters import ADDED
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.errors import ParameterError, TraceError
 from pfnlab.kernels import state as tables
-from pfnlab.params import WHOLE_CHUNK_POLICIES, Params
+from pfnlab.params import Params
 from pfnlab.params.geometry import Geometry
+from pfnlab.params.policies import BUILT_IN
 from pfnlab.traces.columns import Column, Events
 from pfnlab.traces.requests import PUT
 from pfnlab.traces.sources import Replayable
@@ -87,8 +88,8 @@ def _check(trace: Replayable, params: Params) -> None:
     if n_granules > MAX_GRANULES:
         requirement = f"must have at most {MAX_GRANULES} granules to be stepped through"
         raise ParameterError("region_bytes", f"{n_granules} granules", requirement)
-    known = ("lra", "lru", "clock", "sieve", "random")
-    if params.policy in WHOLE_CHUNK_POLICIES or params.policy not in known:
+    known = [order.name for order in BUILT_IN.values() if not order.whole_chunks]
+    if params.policy not in known:
         requirement = f"must be one of {', '.join(known)} to be stepped through"
         raise ParameterError("policy", params.policy, requirement)
     if len(trace) > MAX_EVENTS:

@@ -15,9 +15,10 @@ from pfnlab.engine.result import Result
 from pfnlab.kernels import state as tables
 from pfnlab.kernels.policies import s3fifo, shared
 from pfnlab.kernels.portions import count_portions
-from pfnlab.params import WHOLE_CHUNK_POLICIES, Params, units
+from pfnlab.params import Params, units
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_region_fits
+from pfnlab.params.policies import WHOLE_CHUNK_POLICIES
 from pfnlab.traces.columns import Events
 from pfnlab.traces.sources import Replayable
 

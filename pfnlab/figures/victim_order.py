@@ -10,9 +10,9 @@ from pfnlab.figures import palette
 from pfnlab.figures.drawing import bytes_axis, end_label, heading, new_figure, of_source
 from pfnlab.figures.palette import INK
 from pfnlab.frames import require
+from pfnlab.params.policies import INFORMED
 from pfnlab.params.units import parse_bytes
 
-_WATCHING = ("lru", "clock", "sieve", "s3fifo")
 _NAMES = {"opt": "opt (foresees)", "random": "random (blind)"}
 
 
@@ -43,7 +43,7 @@ def _title(frame: pd.DataFrame) -> str:
     by_order = frame.pivot_table(
         index=["source", "threshold_bytes"], columns="policy", values="faults", aggfunc="min"
     )
-    watching = [order for order in by_order if order in _WATCHING]
+    watching = [order for order in by_order if order in INFORMED]
     if "lra" not in by_order or not watching:
         return "LRA has no order beside it here that looks at accesses"
     most = (by_order["lra"] / by_order[watching].min(axis=1) - 1).max()

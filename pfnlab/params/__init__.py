@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pfnlab.errors import ParameterError, near
-from pfnlab.params.policies import POLICIES, REGISTERED
+from pfnlab.params.policies import POLICIES, REGISTERED, WHOLE_CHUNK_POLICIES
 from pfnlab.params.units import GIB, MIB, PIB, TIB, format_bytes, integer, parse_bytes
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ else:
 
 Unit = Literal["bytes", "pages", "chunks", "granules", "pfn", "CPUs", "name", ""]
 
-#: Policies whose kernels know one granule a chunk, and no pass that unmaps several chunks.
-WHOLE_CHUNK_POLICIES = ("s3fifo", "opt")
 #: No field takes a number this long.
 _MOST_DIGITS = 40
 

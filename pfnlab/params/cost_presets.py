@@ -51,64 +51,66 @@ def _proportional(shootdown: float, cpus: float) -> dict[str, Figure]:
     return {"shootdown_per_cpu": Figure(round(shootdown / cpus, 1), "C", _PROPORTIONAL)}
 
 
-PRESETS: Mapping[str, Mapping[str, Figure]] = MappingProxyType(
-    {
-        "lka2015-2s16": _KERNEL
-        | _proportional(6000, 16)
-        | {
-            "init_per_descriptor": Figure(17, "V", _DEFERRED),
-            "shootdown": Figure(6000, "M", f"{_LATR}: 16 cores, 2 sockets"),
-            "preset_cpus": Figure(16, "V2", _LATR),
-            "dram_latency": Figure(81, "M", "local DDR4"),
-            "device_latency": Figure(305, "V2", "Optane random read, arXiv 1903.05714"),
-        },
-        "latr-8s120": _KERNEL
-        | _proportional(80000, 120)
-        | {
-            "init_per_descriptor": Figure(17, "V", _DEFERRED),
-            "shootdown": Figure(80000, "M", f"{_LATR}: 120 cores, 8 sockets"),
-            "preset_cpus": Figure(120, "V2", _LATR),
-            "device_latency": Figure(305, "V2", "Optane random read, arXiv 1903.05714"),
-        },
-        "hvo-8s": _KERNEL
-        | _proportional(33000, 144)
-        | {
-            "shootdown": Figure(33000, "C", f"{_HVO}; 22 to 45 us on 8 sockets"),
-            "preset_cpus": Figure(144, "A", "8 x Xeon E7-8895; 18 cores each assumed"),
-        },
-        "hvo-vm252": _KERNEL
-        | _GUEST
-        | _proportional(205000, 252)
-        | {
-            "trap": Figure(1100, "M", "minor fault in a guest, nested paging"),
-            "shootdown": Figure(205000, "C", f"{_HVO}; 136 to 273 us with 252 vCPUs"),
-            "preset_cpus": Figure(252, "V", _HVO),
-        },
-        "invlpgb": _KERNEL
-        | {
-            "init_per_descriptor": Figure(4, "V", "streaming-store patches, lkml 2605.2/02033"),
-            "shootdown": Figure(2000, "A", "broadcast by hardware; no published figure found"),
-            "shootdown_per_cpu": Figure(0, "V", "no IPI: lkml 2412.2/08821"),
-            "preset_cpus": Figure(36, "V", "36-core Milan, lkml 2412.2/08821"),
-            "ipi": Figure(0, "V", "no IPI: lkml 2412.2/08821"),
-            "device_latency": Figure(250, "V2", "CXL memory, typical claim"),
-        },
-        "uffd-proto": _KERNEL
-        | _GUEST
-        | _proportional(10000, 2)
-        | {
-            "trap": Figure(7800, "V", "userfaultfd round trip, mean, makedist.com 2016-10-10"),
-            "init_per_descriptor": Figure(0, "A", "the handler supplies a zeroed page"),
-            "shootdown": Figure(10000, "L", "one delivered IPI, 2-vCPU guest, low end"),
-            "preset_cpus": Figure(2, "L", "2-vCPU guest"),
-        },
-        "gpu-uvm": _KERNEL
-        | {
-            "trap": Figure(45000, "V2", "far-fault batch in GPU UVM studies, no vmemmap fault"),
-            "shootdown": Figure(10000, "A", "GPU TLB invalidation; no published figure found"),
-            "shootdown_per_cpu": Figure(0, "A", "the GPU's TLBs, not the CPUs'"),
-            "preset_cpus": Figure(1, "A", "the GPU's TLBs, not the CPUs'"),
-            "device_latency": Figure(1000, "M", "remote access over the bus"),
-        },
-    }
-)
+_PRESETS: dict[str, Mapping[str, Figure]] = {
+    "lka2015-2s16": _KERNEL
+    | _proportional(6000, 16)
+    | {
+        "init_per_descriptor": Figure(17, "V", _DEFERRED),
+        "shootdown": Figure(6000, "M", f"{_LATR}: 16 cores, 2 sockets"),
+        "preset_cpus": Figure(16, "V2", _LATR),
+        "dram_latency": Figure(81, "M", "local DDR4"),
+        "device_latency": Figure(305, "V2", "Optane random read, arXiv 1903.05714"),
+    },
+    "latr-8s120": _KERNEL
+    | _proportional(80000, 120)
+    | {
+        "init_per_descriptor": Figure(17, "V", _DEFERRED),
+        "shootdown": Figure(80000, "M", f"{_LATR}: 120 cores, 8 sockets"),
+        "preset_cpus": Figure(120, "V2", _LATR),
+        "device_latency": Figure(305, "V2", "Optane random read, arXiv 1903.05714"),
+    },
+    "hvo-8s": _KERNEL
+    | _proportional(33000, 144)
+    | {
+        "shootdown": Figure(33000, "C", f"{_HVO}; 22 to 45 us on 8 sockets"),
+        "preset_cpus": Figure(144, "A", "8 x Xeon E7-8895; 18 cores each assumed"),
+    },
+    "hvo-vm252": _KERNEL
+    | _GUEST
+    | _proportional(205000, 252)
+    | {
+        "trap": Figure(1100, "M", "minor fault in a guest, nested paging"),
+        "shootdown": Figure(205000, "C", f"{_HVO}; 136 to 273 us with 252 vCPUs"),
+        "preset_cpus": Figure(252, "V", _HVO),
+    },
+    "invlpgb": _KERNEL
+    | {
+        "init_per_descriptor": Figure(4, "V", "streaming-store patches, lkml 2605.2/02033"),
+        "shootdown": Figure(2000, "A", "broadcast by hardware; no published figure found"),
+        "shootdown_per_cpu": Figure(0, "V", "no IPI: lkml 2412.2/08821"),
+        "preset_cpus": Figure(36, "V", "36-core Milan, lkml 2412.2/08821"),
+        "ipi": Figure(0, "V", "no IPI: lkml 2412.2/08821"),
+        "device_latency": Figure(
+            250, "V2", "CXL memory, typical claim; 2 to 5 times local DRAM (arXiv 2405.14209)"
+        ),
+    },
+    "uffd-proto": _KERNEL
+    | _GUEST
+    | _proportional(10000, 2)
+    | {
+        "trap": Figure(7800, "V", "userfaultfd round trip, mean, makedist.com 2016-10-10"),
+        "init_per_descriptor": Figure(0, "A", "the handler supplies a zeroed page"),
+        "shootdown": Figure(10000, "L", "one delivered IPI, 2-vCPU guest, low end"),
+        "preset_cpus": Figure(2, "L", "2-vCPU guest"),
+    },
+    "gpu-uvm": _KERNEL
+    | {
+        "trap": Figure(45000, "V2", "far-fault batch in GPU UVM studies, no vmemmap fault"),
+        "shootdown": Figure(10000, "A", "GPU TLB invalidation; no published figure found"),
+        "shootdown_per_cpu": Figure(0, "A", "the GPU's TLBs, not the CPUs'"),
+        "preset_cpus": Figure(1, "A", "the GPU's TLBs, not the CPUs'"),
+        "device_latency": Figure(1000, "M", "remote access over the bus"),
+    },
+}
+#: Every built-in preset by name.
+PRESETS: Mapping[str, Mapping[str, Figure]] = MappingProxyType(_PRESETS)

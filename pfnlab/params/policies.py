@@ -10,8 +10,43 @@ from typing import Any
 from pfnlab.errors import ParameterError
 from pfnlab.params.units import whole
 
-#: Victim orders that come with pfnlab; no policy of a user takes one of these names.
-POLICIES = ("lra", "lru", "clock", "sieve", "s3fifo", "random", "opt")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIn:
+    """A victim order that comes with pfnlab.
+
+    Attributes
+    ----------
+    name
+        What ``Params(policy=...)`` calls it.
+    code
+        Of the order in `pfnlab.kernels.state`; None for lra, and where the mechanism has none.
+    whole_chunks
+        Whether its kernel knows one granule per chunk only, and no pass that unmaps several.
+    sees_accesses
+        Whether hits change the order, as a kernel's order could only if it saw every access.
+    """
+
+    name: str
+    code: int | None = None
+    whole_chunks: bool = False
+    sees_accesses: bool = False
+
+
+_BUILT_IN = (
+    BuiltIn(name="lra"),
+    BuiltIn(name="lru", code=1, sees_accesses=True),
+    BuiltIn(name="clock", code=2, sees_accesses=True),
+    BuiltIn(name="sieve", code=3, sees_accesses=True),
+    BuiltIn(name="s3fifo", whole_chunks=True, sees_accesses=True),
+    BuiltIn(name="random", code=0),
+    BuiltIn(name="opt", whole_chunks=True),
+)
+#: Every victim order of pfnlab by name; no policy of a user takes one of these names.
+BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType({order.name: order for order in _BUILT_IN})
+POLICIES = tuple(BUILT_IN)
+WHOLE_CHUNK_POLICIES = tuple(order.name for order in _BUILT_IN if order.whole_chunks)
+INFORMED = tuple(order.name for order in _BUILT_IN if order.sees_accesses)
 
 #: The functions of a policy, and how many arguments each takes.
 PARTS = {"insert": 3, "access": 4, "remove": 3, "victim": 3}

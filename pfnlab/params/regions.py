@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pfnlab.errors import ParameterError, near
 from pfnlab.params import Params
-from pfnlab.params.cost_presets import Figure
+from pfnlab.params.cost_presets import PRESETS, Figure
 from pfnlab.params.costs import DEFAULT_PRESET, Costs, costs_of
 from pfnlab.params.units import KIB, TIB
 
@@ -71,9 +71,8 @@ class Region:
 
 _ALL_CPUS = "CPUs of such a host, assumed; set n_cpus for yours"
 _X86 = Figure(4 * KIB, "V", "PAGE_SIZE on x86-64: one struct page each, DEVICE_PRIVATE too")
-_OPTANE = Figure(350, "V", "Optane average idle read, Intel 2018")
-_CXL = Figure(250, "V2", "CXL memory, typical claim; 2 to 5 times local DRAM (arXiv 2405.14209)")
-_BUS = Figure(1000, "M", "read of GPU memory over the bus")
+# The presets whose device is of the region's kind.
+_OPTANE, _CXL, _BUS = DEFAULT_PRESET, "invlpgb", "gpu-uvm"
 _PRIZE = "sold capacity, decimal"
 
 
@@ -82,14 +81,14 @@ def _region(
     device: Device,
     about: str,
     size: Figure,
-    latency: Figure,
+    device_of: str,
     n_cpus: int,
     page: Figure = _X86,
 ) -> Region:
     figures = {
         "region_bytes": size,
         "page_bytes": page,
-        "device_latency": latency,
+        "device_latency": PRESETS[device_of]["device_latency"],
         "n_cpus": Figure(n_cpus, "A", _ALL_CPUS),
     }
     return Region(name=name, device=device, about=about, figures=MappingProxyType(figures))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import pfnlab
 from pfnlab.engine import event_codes, feeding, mechanism
-from pfnlab.params import PARAMETERS, WHOLE_CHUNK_POLICIES, memory
-from pfnlab.params.policies import POLICIES
+from pfnlab.params import PARAMETERS, memory
+from pfnlab.params.policies import POLICIES, WHOLE_CHUNK_POLICIES
 from pfnlab.traces.requests import GET, PUT
 from tests import reference
 
