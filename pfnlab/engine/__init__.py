@@ -1,5 +1,6 @@
 """`replay`: check everything, choose the fastest exact kernel, run it, name the counts."""
 
+import sys
 from collections.abc import Callable
 
 from pfnlab.engine.feeding import drive
@@ -7,6 +8,7 @@ from pfnlab.engine.many import replay_many
 from pfnlab.engine.mechanism import Mechanism
 from pfnlab.engine.plan import planned
 from pfnlab.engine.result import Result
+from pfnlab.kernels import compiled
 from pfnlab.params import PARAMETERS, Params
 from pfnlab.traces.sources import Replayable
 
@@ -60,3 +62,13 @@ def smallest_reserve(trace: Replayable, params: Params) -> int:
         return 0
     drive(trace, endless, [run])
     return run.reserve_taken
+
+
+def _say_compiling(loop: str) -> None:
+    """Tell a person at a terminal why the first use of a loop takes seconds."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"compiling {loop} (once)\n")
+        sys.stderr.flush()
+
+
+compiled.on_compile = _say_compiling

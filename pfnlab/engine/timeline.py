@@ -13,8 +13,8 @@ from pfnlab.engine.plan import planned
 from pfnlab.engine.policies import Order
 from pfnlab.engine.result import Result
 from pfnlab.kernels import state as tables
+from pfnlab.kernels.bits import count_portions
 from pfnlab.kernels.policies import s3fifo, shared
-from pfnlab.kernels.portions import count_portions
 from pfnlab.params import Params, units
 from pfnlab.params.geometry import Geometry
 from pfnlab.params.memory import check_region_fits

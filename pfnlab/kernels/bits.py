@@ -1,14 +1,19 @@
 """Words of 64 bits: counting set bits, finding the outermost one, and asking for a cache line.
 
 One machine instruction each, which numba gives no other way to. With the JIT off they are plain
-Python.
+Python. `count_portions` counts the bits of parts of a bitmap: what is resident where.
 """
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config, types
 from numba.extending import intrinsic
+
+from pfnlab.kernels.compiled import kernel
+
+ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set when numba reads its environment
 
@@ -78,3 +83,23 @@ else:
             return target.get_dummy_value()
 
         return types.void(table, types.int64), emit
+
+
+@kernel
+def count_portions(words: Any, places: Any, starts: Any, first: Any, last: Any, out: Any) -> None:
+    """Count into ``out[p]`` the bits of portion `p` from ``first[p]`` to ``last[p]`` inclusive.
+
+    Its words are ``places[starts[p] : starts[p + 1]]``, ascending: those that ever hold a bit, so
+    that gaps of a large region are not walked. All of ``words[places]`` exist.
+    """
+    for portion in range(len(out)):
+        low, high, total = first[portion], last[portion], 0
+        for i in range(starts[portion], starts[portion + 1]):
+            place = places[i]
+            word = words[place]
+            if place == low >> 6:
+                word &= ALL << np.uint64(low & 63)
+            if place == high >> 6:
+                word &= ALL >> np.uint64(63 - (high & 63))
+            total += popcount(word)
+        out[portion] = total

@@ -15,7 +15,7 @@ from pfnlab.claims.measures import mechanism
 from pfnlab.engine import sampling
 from pfnlab.engine.exploration import Exploration, thresholds, under_pressure
 from pfnlab.engine.timeline import Timeline
-from pfnlab.kernels.portions import count_portions
+from pfnlab.kernels.bits import count_portions
 
 TOY = mechanism.sized(pfnlab.Params())
 STORY = mechanism.Story().trace(TOY)
