@@ -1,4 +1,4 @@
-"""All that a command prints or saves: lines, tables, JSON, progress, frames and pictures."""
+"""Output of commands: lines, tables, JSON, progress, frames and pictures."""
 
 from __future__ import annotations
 

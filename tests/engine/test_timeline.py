@@ -126,7 +126,9 @@ def test_few_events_or_none() -> None:
 @pytest.mark.parametrize(("name", "value"), [("n_columns", 0), ("n_rows", -1), ("n_rows", 2.5)])
 def test_no_columns_or_rows_are_refused(name: str, value: object) -> None:
     options: dict[str, Any] = {name: value}
-    with pytest.raises(pfnlab.ParameterError, match=re.escape(f"{name}={value!r}: must be ")):
+    requirement = "an int, at least 1" if isinstance(value, float) else "at least 1"
+    message = re.escape(f"{name}={value!r}: must be {requirement}") + "$"
+    with pytest.raises(pfnlab.ParameterError, match=message):
         pfnlab.timeline(drawn(), WHOLE, **options)
     with pytest.raises(pfnlab.TraceError, match="must be in the region"):
         pfnlab.timeline(pfnlab.Trace(np.array([2**40])), WHOLE)

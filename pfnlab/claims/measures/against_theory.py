@@ -1,4 +1,4 @@
-"""What the closed forms of `pfnlab.claims.theory` predict, replayed: each row has both figures.
+"""Replays beside the closed forms of `pfnlab.claims.theory`: each row has both figures.
 
 Under independent references each granule holds the descriptor of one page, so that the pages of the
 zipf workload, rank by rank, are the items that theory speaks of. A first quarter of the references

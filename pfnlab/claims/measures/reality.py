@@ -89,7 +89,7 @@ def beside(trace: Replayable, params: Params, session: Calibrated) -> pd.DataFra
     -------
     pandas.DataFrame
         Rows ``check == COUNTS`` as of `pfnlab.host.twin_counts`, and TIME as of
-        `pfnlab.host.twin_times`, with ``event_ns`` (predicted time an access). Where no twin
+        `pfnlab.host.twin_times`, with ``event_ns`` (predicted time per access). Where no twin
         runs, one row with the predicted time, and why in ``note``.
 
     Raises
